@@ -79,6 +79,12 @@ class Channel(Generic[T]):
         while self._senders:
             self._wake_sender()
 
+    def drain(self) -> list[T]:
+        """Take out all that is queued."""
+        items = list(self._items)
+        self.clear()
+        return items
+
     def __aiter__(self) -> AsyncIterator[T]:
         return self
 

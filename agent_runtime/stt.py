@@ -1,7 +1,7 @@
 """What a speech recogniser is to a session."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from types import TracebackType
@@ -89,6 +89,9 @@ class RecognizeStream(ABC):
     """
 
     backlog_s = 30.0
+
+    on_restart: Callable[[str], None] | None = None
+    """Called with ``died`` or ``stalled`` when the engine had to be started again; the words meanwhile are not lost."""
 
     def __init__(self) -> None:
         self._input: Channel[AudioFrame] = Channel(int(self.backlog_s / 0.02))

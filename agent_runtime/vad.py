@@ -30,7 +30,7 @@ class VADStream(ABC):
     def push(self, frame: AudioFrame) -> list[VADEvent]:
         """Take the next frame (16 kHz mono, `frame.at` set) and say what changed."""
 
-    def close(self) -> None:  # noqa: B027  # most have nothing to give back
+    def close(self) -> None:
         """Give back what the detector holds."""
 
 

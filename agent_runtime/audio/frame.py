@@ -36,6 +36,7 @@ class AudioFrame:
         voiced: whether the voice activity node holds the frame to be part of speech (its hang-over included);
             None where there is no such node. Recognisers that decode only speech go by it.
         text: what the sound from here on says, up to the next frame with a `text`; None: as before.
+        spoken: how the engine was asked to say `text`, where that differs (markup taken out).
         words: the words that start in this frame, where the engine knows.
     """
 
@@ -45,6 +46,7 @@ class AudioFrame:
     at: float | None = None
     voiced: bool | None = None
     text: str | None = None
+    spoken: str | None = None
     words: tuple[TimedWord, ...] = ()
 
     @property

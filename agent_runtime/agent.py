@@ -1,0 +1,171 @@
+"""An agent: instructions, tools, hooks, and the nodes of the pipeline, each of which can be overridden."""
+
+import re
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
+
+from agent_runtime.audio.frame import AudioFrame
+from agent_runtime.chat import ChatContext, ChatMessage
+from agent_runtime.errors import UsageError
+from agent_runtime.llm import LLM, ChatChunk
+from agent_runtime.nodes import default as _default_nodes
+from agent_runtime.stt import SpeechEvent
+from agent_runtime.tools import FunctionTool, ToolContext, find_function_tools
+from agent_runtime.tts import TTS
+from agent_runtime.types import NOT_GIVEN, ModelSettings, NotGivenOr
+
+if TYPE_CHECKING:
+    from agent_runtime.session import AgentSession
+
+
+class Agent:
+    """Who speaks. Subclass it, decorate methods with `function_tool`, override hooks and nodes.
+
+    Args:
+        instructions: what the model is told about its role.
+        id: the agent's name in hand-overs; by default the class's name in snake case.
+        chat_ctx: what was said before; copied.
+        tools: functions made by `function_tool`, besides the decorated methods.
+        llm, tts: this agent's own; left out: the session's; None: none.
+        allow_interruptions: whether its speeches may be interrupted, unless a speech says otherwise.
+    """
+
+    class default:  # noqa: N801  # the name its users know
+        """The nodes as they are where nothing is overridden: ``async for x in Agent.default.tts_node(self, ...)``."""
+
+        stt_node = staticmethod(_default_nodes.stt_node)
+        llm_node = staticmethod(_default_nodes.llm_node)
+        tts_node = staticmethod(_default_nodes.tts_node)
+        transcription_node = staticmethod(_default_nodes.transcription_node)
+
+    def __init__(
+        self,
+        *,
+        instructions: str,
+        id: str | None = None,  # noqa: A002
+        chat_ctx: ChatContext | None = None,
+        tools: Sequence[FunctionTool] = (),
+        llm: NotGivenOr[LLM | str | None] = NOT_GIVEN,
+        tts: NotGivenOr[TTS | str | None] = NOT_GIVEN,
+        allow_interruptions: bool = True,
+    ) -> None:
+        self._instructions = instructions
+        self._id = id or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
+        self._chat_ctx = chat_ctx.copy() if chat_ctx is not None else ChatContext.empty()
+        self._tools = ToolContext([*find_function_tools(self), *tools])
+        self._given_llm = llm
+        self._given_tts = tts
+        self.allow_interruptions = allow_interruptions
+        self._session: AgentSession[Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._id!r}>"
+
+    @property
+    def id(self) -> str:
+        return self._id
+
+    label = id
+
+    @property
+    def instructions(self) -> str:
+        return self._instructions
+
+    @property
+    def tools(self) -> list[FunctionTool]:
+        return list(self._tools.values())
+
+    @property
+    def chat_ctx(self) -> ChatContext:
+        """What was said while this agent spoke: a copy. Change it with `update_chat_ctx`."""
+        return self._chat_ctx.copy()
+
+    @property
+    def session(self) -> "AgentSession[Any]":
+        """The session in which it speaks.
+
+        Raises:
+            UsageError: it is in none; `session` is there from `on_enter` to `on_exit`.
+        """
+        if self._session is None:
+            raise UsageError(f"The agent '{self._id}' is in no session; use self.session from on_enter() on.")
+        return self._session
+
+    # Hooks
+
+    async def on_enter(self) -> None:
+        """Called when the agent begins to speak for the session."""
+
+    async def on_exit(self) -> None:
+        """Called when another agent takes over, or the session ends."""
+
+    async def on_user_turn_completed(self, turn_ctx: ChatContext, new_message: ChatMessage) -> None:
+        """Called when the user's turn is final, before the model is asked.
+
+        Args:
+            turn_ctx: the context this one request will be made with, without `new_message`; changes last for this
+                request.
+            new_message: the user's turn; its `content` may be changed, which is what the history then holds.
+
+        Raises:
+            StopResponse: to say nothing; the turn then does not enter the history.
+        """
+
+    # Nodes
+
+    def stt_node(
+        self, audio: AsyncIterable[AudioFrame], model_settings: ModelSettings
+    ) -> AsyncIterable[SpeechEvent | str] | Coroutine[Any, Any, AsyncIterable[SpeechEvent | str]]:
+        """Sound to speech events; a plain string counts as a final transcript."""
+        return Agent.default.stt_node(self, audio, model_settings)
+
+    def llm_node(
+        self, chat_ctx: ChatContext, tools: list[FunctionTool], model_settings: ModelSettings
+    ) -> (
+        AsyncIterable[ChatChunk | str]
+        | Coroutine[Any, Any, AsyncIterable[ChatChunk | str]]
+        | Coroutine[Any, Any, str]
+        | Coroutine[Any, Any, ChatChunk]
+        | Coroutine[Any, Any, None]
+    ):
+        """The conversation to an answer: chunks, strings, one string, or nothing."""
+        return Agent.default.llm_node(self, chat_ctx, tools, model_settings)
+
+    def tts_node(
+        self, text: AsyncIterable[str], model_settings: ModelSettings
+    ) -> AsyncIterable[AudioFrame] | Coroutine[Any, Any, AsyncIterable[AudioFrame]]:
+        """The answer's text to sound."""
+        return Agent.default.tts_node(self, text, model_settings)
+
+    def transcription_node(
+        self, text: AsyncIterable[str], model_settings: ModelSettings
+    ) -> AsyncIterable[str] | Coroutine[Any, Any, AsyncIterable[str]]:
+        """The answer's text to what is shown and kept of it."""
+        return Agent.default.transcription_node(self, text, model_settings)
+
+    # Changes
+
+    async def update_instructions(self, instructions: str) -> None:
+        """From the next request on."""
+        self._instructions = instructions
+
+    async def update_tools(self, tools: Sequence[FunctionTool]) -> None:
+        """These instead of all it had, from the next request on."""
+        self._tools = ToolContext(list(tools))
+
+    async def update_chat_ctx(self, chat_ctx: ChatContext) -> None:
+        """This instead of what was said, from the next request on. The session's history stays as it is."""
+        self._chat_ctx = chat_ctx.copy()
+
+
+async def call_node(result: object) -> AsyncIterator[Any]:
+    """What a node gave, as one stream: an async iterable, a coroutine of one, a single value, or None for nothing."""
+    if isinstance(result, Awaitable):
+        result = await result
+    if result is None:
+        return
+    if isinstance(result, AsyncIterable):
+        async for item in result:
+            yield item
+    else:
+        yield result

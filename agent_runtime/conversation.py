@@ -1,0 +1,717 @@
+"""The one owner of a conversation's state.
+
+Everything that happens (voice, words, sound played, tools, timers, calls of the API) is posted as an event. Events are
+taken one at a time, in the order of posting, on the loop and without a task switch: written to the log, told to the turn
+machine, and the machine's commands carried out. Nothing else changes the floor, the speeches or the history.
+
+`agent_state` and `user_state` are worked out from what is true after each event, never set.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from agent_runtime import clock, events
+from agent_runtime.agent import Agent
+from agent_runtime.audio.endpoints import AudioSink
+from agent_runtime.chat import AgentHandoff, ChatContext, ChatItem, ChatMessage, FunctionCall, FunctionCallOutput
+from agent_runtime.events import AgentState, Event, UserState
+from agent_runtime.llm import FunctionToolCall
+from agent_runtime.nodes.playout import Playout, Utterance
+from agent_runtime.reply import Reply, Request, Spoken
+from agent_runtime.speech import SpeechHandle, SpeechSource
+from agent_runtime.stt import MIN_CONFIDENCE
+from agent_runtime.tools import RunContext, ToolOutcome
+from agent_runtime.trace.log import EventLog
+from agent_runtime.turns import signals
+from agent_runtime.turns.ledger import Heard
+from agent_runtime.turns.machine import State, TurnMachine
+from agent_runtime.turns.options import TurnHandling
+
+if TYPE_CHECKING:
+    from agent_runtime.session import AgentSession
+
+ASK_AGAIN = "Sorry, I did not catch that. Could you say it again?"
+
+STILL_RUNNING = "This call is still running; its result will follow."
+
+
+class Conversation:
+    """Turns, speeches, tools and history of one session.
+
+    Args:
+        sink: where speech goes; None: the conversation is written, and what is written counts as heard.
+        spawn: starts a task that lives no longer than the session.
+        fail: ends the session with an error.
+    """
+
+    def __init__(
+        self,
+        session: "AgentSession[Any]",
+        *,
+        options: TurnHandling,
+        sink: AudioSink | None,
+        log: EventLog,
+        spawn: Callable[..., asyncio.Task[Any]],
+        fail: Callable[[BaseException], None],
+        has_vad: bool,
+        has_recogniser: bool,
+    ) -> None:
+        self.history = ChatContext.empty()
+        self.log = log
+        self.max_tool_steps = session.max_tool_steps
+        self.machine = TurnMachine(options, has_recogniser=has_recogniser, has_vad=has_vad)
+        self.playout = Playout(sink, self) if sink is not None else None
+        self.agent: Agent | None = None
+        self.agent_state: AgentState = "initializing"
+        self.user_state: UserState = "listening"
+        self._session = session
+        self._spawn = spawn
+        self._fail = fail
+        self._replies: deque[Reply] = deque()
+        self._tools: dict[str, tuple[FunctionCall, Reply]] = {}
+        self._outcomes: dict[str, tuple[FunctionCall, FunctionCallOutput]] = {}
+        self._turn = 0
+        self._speeches = 0
+        self._requests = 0
+        self._skip_reply = False
+        self._held_back: tuple[Reply, ChatMessage] | None = None
+        """The user's turn whose reply was not heard yet: final only when it is, so that the user may go on."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._away_timer: asyncio.TimerHandle | None = None
+        self._accepting = True
+        self._idle: list[asyncio.Future[None]] = []
+        self._commits: list[asyncio.Future[str]] = []
+        log.subscribe(self._take)
+
+    # Events
+
+    def post(self, event: Event) -> None:
+        """This happened."""
+        self.log.append(event)
+
+    def _take(self, event: Event) -> None:
+        try:
+            react = self._REACTIONS.get(type(event))
+            if react is not None:
+                react(self, event)
+            self._look()
+        except Exception as error:  # a broken promise of ours: the call cannot be trusted any more
+            self._fail(error)
+
+    def _tell(self, signal: signals.TurnEvent) -> None:
+        for command in self.machine.handle(signal):
+            self._COMMANDS[type(command)](self, command)
+        self._set_timer()
+        if self.playout is not None:
+            self.playout.wake()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self.machine.deadline
+        if deadline is not None:
+            self._timer = asyncio.get_running_loop().call_at(deadline, self._tick, deadline)
+
+    def _tick(self, deadline: float) -> None:
+        # The loop may wake a clock's resolution too early.
+        self._guarded(self._tell, signals.Tick(max(deadline, clock.now())))
+
+    def _guarded(self, function: Callable[..., None], *args: object) -> None:
+        try:
+            function(*args)
+            self._look()
+        except Exception as error:
+            self._fail(error)
+
+    def _voice_started(self, event: events.VoiceStarted) -> None:
+        self._tell(signals.VoiceStarted(event.at, event.onset))
+
+    def _voice_stopped(self, event: events.VoiceStopped) -> None:
+        self._tell(signals.VoiceStopped(event.at, event.last_voiced))
+
+    def _transcribed(self, event: events.UserInputTranscribed) -> None:
+        if self._accepting:
+            sure = event.confidence is None or event.confidence >= MIN_CONFIDENCE
+            self._tell(signals.Heard(event.at, event.transcript, event.is_final, sure))
+
+    def _playback_started(self, event: events.PlaybackStarted) -> None:
+        reply = self._reply(event.speech_id)
+        allowed = reply is None or reply.handle.allow_interruptions
+        self._settle_turn(reply)
+        self._tell(signals.AgentStarted(event.at, interruptible=allowed))
+
+    def _playback_finished(self, event: events.PlaybackFinished) -> None:
+        self._tell(signals.AgentStopped(event.at, more=self._more_to_come(event.speech_id)))
+
+    def _more_to_come(self, speech_id: str) -> bool:
+        reply = self._reply(speech_id)
+        if reply is not None and not reply.handle.interrupted:
+            return not reply.is_over or len(self._replies) > 1
+        return any(other is not reply for other in self._replies)
+
+    # Commands of the turn machine
+
+    def _duck(self, command: signals.Duck) -> None:
+        if self.playout is not None:
+            self.playout.duck()
+        self.post(events.InterruptionSuspected(at=clock.now(), speech_id=self._speaking_id))
+
+    def _hold(self, command: signals.Hold) -> None:
+        if self.playout is not None:
+            self.playout.hold()
+        self.post(events.PlayoutPaused(at=clock.now(), speech_id=self._speaking_id, position=self._position))
+
+    def _release(self, command: signals.Release) -> None:
+        if self.playout is not None:
+            self.playout.release()
+        self.post(
+            events.AgentFalseInterruption(
+                at=clock.now(),
+                speech_id=self._speaking_id,
+                resumed=True,
+                position=self._position,
+                reason=command.reason,
+            )
+        )
+
+    def _cancel(self, command: signals.Cancel) -> None:
+        self.post(
+            events.InterruptionConfirmed(
+                at=clock.now(), speech_id=self._speaking_id, reason=command.reason, position=self._position
+            )
+        )
+        for reply in [each for each in self._replies if each.handle.allow_interruptions]:
+            self.cancel(reply)
+        if self.playout is not None:
+            self.playout.open()
+
+    def _reopen(self, command: signals.Reopen) -> None:
+        self.post(events.TurnReopened(at=clock.now(), turn=self._turn))
+        self._turn -= 1
+        reply = self._held_back[0] if self._held_back is not None else None
+        self._held_back = None
+        if reply is not None:
+            self.cancel(reply)
+        if self.playout is not None:
+            self.playout.open()
+
+    def _commit(self, command: signals.Commit) -> None:
+        self._turn += 1
+        now = clock.now()
+        self.post(
+            events.TurnCommitted(
+                at=now,
+                turn=self._turn,
+                transcript=command.transcript,
+                reason=command.reason,
+                last_voiced=command.last_voiced,
+                transcribed_at=command.transcribed_at,
+            )
+        )
+        commits, self._commits = self._commits, []
+        for waiter in commits:
+            if not waiter.done():
+                waiter.set_result(command.transcript)
+        message = ChatMessage(
+            role="user",
+            content=[command.transcript],
+            transcript_confidence=None if command.sure else 0.0,
+            created_at=now,
+        )
+        if self._skip_reply:
+            self._skip_reply = False
+            self._add_item(message)
+            self._tell(signals.AgentStopped(now, more=bool(self._replies)))
+        else:
+            self.speak("generate_reply", Request(user_message=message, is_turn=True), turn=self._turn)
+
+    def _ask_again(self, command: signals.AskAgain) -> None:
+        self.post(events.Stalled(at=clock.now(), what="turn", after=command.after, action="the agent asks again"))
+        self.speak("say", Request(text=ASK_AGAIN), turn=None)
+
+    def _give_up_on_voice(self, command: signals.GiveUpOnVoice) -> None:
+        action = "the voice counts as an interruption" if command.confirmed else "the agent goes on over the noise"
+        self.post(events.Stalled(at=clock.now(), what="stt", after=command.after, action=action))
+
+    # Speeches
+
+    def speak(
+        self, source: SpeechSource, request: Request, *, turn: int | None, allow_interruptions: bool | None = None
+    ) -> SpeechHandle:
+        """Queue a speech."""
+        agent = self._current_agent
+        self._speeches += 1
+        allowed = agent.allow_interruptions if allow_interruptions is None else allow_interruptions
+        handle = SpeechHandle(f"speech_{self._speeches}", source=source, turn=turn, allow_interruptions=allowed)
+        reply = Reply(self, agent, handle, request)
+        handle._interrupter = self._interrupt
+        handle._step_over = _StepOver(reply)
+        if request.user_message is not None:
+            self._held_back = (reply, request.user_message)
+            if not request.is_turn:
+                self._settle_turn(reply)
+        self._replies.append(reply)
+        self.post(
+            events.SpeechCreated(
+                at=clock.now(), speech_id=handle.id, source=source, user_initiated=turn is None, turn=turn
+            )
+        )
+        self._tell(signals.ReplyPlanned(clock.now()))
+        self._advance()
+        return handle
+
+    def _advance(self) -> None:
+        """Start what may start: the first speech, and the second if it needs nothing but a synthesiser."""
+        for index, reply in enumerate(list(self._replies)[:2]):
+            if reply.task is None and (index == 0 or reply.request.is_said_as_it_stands):
+                reply.task = self._spawn(self._run(reply), name=reply.handle.id)
+
+    async def _run(self, reply: Reply) -> None:
+        error: BaseException | None = None
+        try:
+            await reply.run()
+        except Exception as failure:
+            error = failure
+            self.failed("reply", f"{reply.handle.id}", failure)
+        finally:
+            self._guarded(self._reply_over, reply, error)
+
+    def _reply_over(self, reply: Reply, error: BaseException | None) -> None:
+        if reply in self._replies:
+            self._replies.remove(reply)
+        self._settle_turn(reply)
+        reply.handle.mark_done(error)
+        if not self._replies:
+            self._tell(signals.AgentStopped(clock.now(), more=False))
+        self._advance()
+        if self.playout is not None:
+            self.playout.wake()
+
+    def cancel(self, reply: Reply) -> None:
+        """End a speech here: its sound in this very call, its tasks as soon as they can."""
+        if reply.handle.done():
+            return
+        reply.handle.mark_interrupted()
+        for spoken in reply.spoken:
+            if self.playout is not None:
+                self.playout.cut(spoken.utterance)
+            else:
+                spoken.utterance.end(cut=True)
+        if reply.task is None:
+            self._reply_over(reply, None)
+        else:
+            reply.task.cancel()
+
+    def _interrupt(self, handle: SpeechHandle) -> None:
+        reply = self._reply(handle.id)
+        if reply is not None:
+            self._guarded(self._interrupt_reply, reply)
+
+    def _interrupt_reply(self, reply: Reply) -> None:
+        if self.playout is not None and self.playout.current in [each.utterance for each in reply.spoken]:
+            self.post(
+                events.InterruptionConfirmed(
+                    at=clock.now(), speech_id=reply.handle.id, reason="interrupt()", position=self._position
+                )
+            )
+        self.cancel(reply)
+        if self.playout is not None:
+            self.playout.open()
+
+    def interrupt(self, *, force: bool) -> list[SpeechHandle]:
+        """End every speech that may be ended; the handles of those ended."""
+        ended = [each for each in self._replies if force or each.handle.allow_interruptions]
+        for reply in ended:
+            self._interrupt(reply.handle)
+        return [reply.handle for reply in ended]
+
+    @property
+    def current_speech(self) -> SpeechHandle | None:
+        return self._replies[0].handle if self._replies else None
+
+    # What replies ask of their conversation
+
+    @property
+    def has_voice(self) -> bool:
+        """Whether speeches sound; otherwise they are written."""
+        agent = self._current_agent
+        speaks = self._session.tts_of(agent) is not None or type(agent).tts_node is not Agent.tts_node
+        return self.playout is not None and speaks
+
+    def new_utterance(self) -> Utterance:
+        return Utterance(self.playout.sink.sample_rate if self.playout is not None else 24_000)
+
+    def wake_playout(self) -> None:
+        if self.playout is not None:
+            self.playout.wake()
+
+    def reply_complete(self, reply: Reply) -> None:
+        if self.playout is not None:
+            self.playout.wake()
+
+    def llm_requested(self) -> None:
+        self._requests += 1
+
+    def context_for(self, agent: Agent, given: ChatContext | None) -> ChatContext:
+        """What the model is told: the instructions, what was heard, and the calls that still run."""
+        base = given if given is not None else agent._chat_ctx
+        ctx = base.copy()
+        ctx.items.insert(0, ChatMessage(role="system", content=[agent.instructions], id="instructions", created_at=0.0))
+        for call, _ in self._tools.values():
+            ctx.insert(
+                [call, FunctionCallOutput(call_id=call.call_id, name=call.name, output=STILL_RUNNING, is_error=False)]
+            )
+        return ctx
+
+    def drop_user_message(self, reply: Reply) -> None:
+        if self._held_back is not None and self._held_back[0] is reply:
+            self._held_back = None
+
+    def failed(self, source: str, what: str, error: BaseException) -> None:
+        """A node, hook or tool raised: an event, and the session lives on."""
+        detail = str(error) or type(error).__name__
+        self._session.keep_traceback(error)
+        self.post(
+            events.Error(
+                at=clock.now(),
+                source=source,
+                message=f"{what} failed with {type(error).__name__}: {detail}",
+                recoverable=True,
+            )
+        )
+
+    def written(self, utterance: Utterance, text: str) -> None:
+        """An utterance without sound is complete: it counts as heard."""
+        utterance.end(cut=False)
+        self.utterance_over(utterance, 0.0, Heard(text=text, cut="", words=len(text.split())), cut=False)
+
+    # What the playout asks of and tells the floor's owner
+
+    def next_utterance(self) -> Utterance | None:
+        for reply in self._replies:
+            utterance = reply.next_utterance()
+            if utterance is not None:
+                return utterance
+            if not reply.complete:
+                return None
+        return None
+
+    def may_start(self) -> bool:
+        reply = self._replies[0] if self._replies else None
+        return self.machine.floor_is_free or (reply is not None and not reply.handle.allow_interruptions)
+
+    def utterance_started(self, utterance: Utterance) -> None:
+        found = self._spoken(utterance)
+        if found is not None:
+            reply, spoken = found
+            if reply.request.is_said_as_it_stands:
+                spoken.created_at = clock.now()
+            self.post(events.PlaybackStarted(at=clock.now(), speech_id=reply.handle.id))
+
+    def utterance_over(self, utterance: Utterance, position_s: float, heard: Heard, *, cut: bool) -> None:
+        found = self._spoken(utterance)
+        if found is None:
+            return
+        reply, spoken = found
+        text, rest = _as_shown(spoken, heard)
+        self._settle_turn(reply)
+        self.post(
+            events.PlaybackFinished(
+                at=clock.now(), speech_id=reply.handle.id, position=position_s, interrupted=cut, heard=text, cut=rest
+            )
+        )
+        if text and reply.request.add_to_chat_ctx:
+            self._add_item(
+                ChatMessage(role="assistant", content=[text], interrupted=cut, created_at=spoken.created_at), reply
+            )
+
+    def playout_stuck(self, after_s: float) -> None:
+        self.post(events.Stalled(at=clock.now(), what="playout", after=after_s, action="waiting for the speaker"))
+
+    # Tools
+
+    def start_tool(self, reply: Reply, call: FunctionToolCall, step: int) -> "asyncio.Task[ToolOutcome]":
+        item = FunctionCall(call_id=call.call_id, name=call.name, arguments=call.arguments, created_at=clock.now())
+        self._settle_turn(reply)
+        reply.took_effect = True
+        self._tools[call.call_id] = (item, reply)
+        self.post(
+            events.ToolStarted(
+                at=clock.now(),
+                speech_id=reply.handle.id,
+                call_id=call.call_id,
+                name=call.name,
+                arguments=call.arguments,
+            )
+        )
+        self._tell(signals.ReplyTookEffect(clock.now()))
+        context = RunContext(session=self._session, speech_handle=reply.handle, function_call=call)
+        task: asyncio.Task[ToolOutcome] = self._spawn(
+            self._run_tool(reply, call, item, context), name=f"tool {call.name}"
+        )
+        reply.handle._tasks.add(task)
+        return task
+
+    async def _run_tool(
+        self, reply: Reply, call: FunctionToolCall, item: FunctionCall, context: RunContext[Any]
+    ) -> ToolOutcome:
+        outcome = ToolOutcome(output="The call ended before this was done.", is_error=True, reply_required=False)
+        try:
+            outcome = await reply.agent._tools.execute(call, context)
+        finally:  # also when the session ends: each call has one outcome
+            self._guarded(self._tool_over, reply, call, item, outcome)
+        return outcome
+
+    def _tool_over(self, reply: Reply, call: FunctionToolCall, item: FunctionCall, outcome: ToolOutcome) -> None:
+        self._tools.pop(call.call_id, None)
+        reply.handle._tasks.discard(asyncio.current_task())  # type: ignore[arg-type]
+        output = FunctionCallOutput(
+            call_id=call.call_id, name=call.name, output=outcome.output, is_error=outcome.is_error
+        )
+        self._outcomes[call.call_id] = (item, output)
+        self.post(
+            events.ToolEnded(
+                at=clock.now(),
+                speech_id=reply.handle.id,
+                call_id=call.call_id,
+                name=call.name,
+                output=outcome.output,
+                is_error=outcome.is_error,
+            )
+        )
+        if outcome.error is not None:
+            self.failed("tool", f"The tool '{call.name}'", outcome.error)
+        self._add_item(item, reply)
+        self._add_item(output, reply)
+        if reply.handle.interrupted:
+            self.tools_executed([call.call_id])
+            if outcome.agent is not None and self._accepting:
+                self._spawn(self.hand_over(outcome.agent, reply=outcome.reply_required), name="hand-over")
+            elif outcome.reply_required and self._accepting:
+                self._spawn(self._tell_late(self._requests), name="late result")
+
+    async def _tell_late(self, requests: int) -> None:
+        """A tool's reply was interrupted and the tool has its result now: say it, unless an answer knows of it by then."""
+        await self.idle()
+        if self._requests == requests and self._accepting:
+            self.speak("tool_response", Request(), turn=None)
+
+    def tools_executed(self, call_ids: list[str]) -> None:
+        pairs = [self._outcomes.pop(call_id) for call_id in call_ids if call_id in self._outcomes]
+        if pairs:
+            self.post(
+                events.FunctionToolsExecuted(
+                    at=clock.now(),
+                    function_calls=[call for call, _ in pairs],
+                    function_call_outputs=[output for _, output in pairs],
+                )
+            )
+
+    # Agents
+
+    async def hand_over(self, agent: Agent, *, reply: bool = False) -> None:
+        """Let `agent` speak from here on. With `reply`, it answers what is open if its on_enter says nothing."""
+        old = self.agent
+        if old is agent:
+            return
+        if old is not None:
+            await self._hook(old.on_exit, f"on_exit of '{old.id}'")
+            old._session = None
+        agent._session = self._session
+        self.agent = agent
+        self._add_item(
+            AgentHandoff(old_agent_id=old.id if old else None, new_agent_id=agent.id, created_at=clock.now())
+        )
+        before = self._speeches
+        await self._hook(agent.on_enter, f"on_enter of '{agent.id}'")
+        if reply and self._speeches == before:
+            self.speak("generate_reply", Request(chat_ctx=self.history), turn=None)
+
+    async def _hook(self, hook: Callable[[], Coroutine[Any, Any, None]], what: str) -> None:
+        try:
+            await hook()
+        except Exception as error:
+            self.failed("hook", what, error)
+
+    @property
+    def _current_agent(self) -> Agent:
+        assert self.agent is not None, "no agent before start()"
+        return self.agent
+
+    # History
+
+    def _add_item(self, item: ChatItem, reply: Reply | None = None) -> None:
+        self.history.insert(item)
+        agent = reply.agent if reply is not None else self.agent
+        if agent is not None and not isinstance(item, AgentHandoff):
+            agent._chat_ctx.insert(item)
+        if reply is not None:
+            reply.handle.chat_items.append(item)
+        self.post(events.ConversationItemAdded(at=clock.now(), item=item))
+
+    def _settle_turn(self, reply: Reply | None) -> None:
+        """Something of this reply was heard or done, or it is over: the turn it answers is final."""
+        if self._held_back is not None and self._held_back[0] is reply:
+            message = self._held_back[1]
+            self._held_back = None
+            self._add_item(message, reply)
+
+    # What the application asks
+
+    def request_commit(self, *, timeout: float, skip_reply: bool) -> "asyncio.Future[str]":
+        waiter: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._commits.append(waiter)
+        self._skip_reply = skip_reply
+        now = clock.now()
+        self._guarded(self._tell, signals.CommitRequested(now, now + timeout))
+        if self.machine.state in (State.LISTENING, State.REPLY_PENDING, State.AGENT_SPEAKING) and not waiter.done():
+            self._commits.remove(waiter)
+            waiter.set_result("")  # nobody had said anything
+        return waiter
+
+    def clear_turn(self) -> None:
+        self._guarded(self._tell, signals.ClearRequested(clock.now()))
+
+    def stop_accepting(self) -> None:
+        """From now on what the user says starts no turn."""
+        self._accepting = False
+
+    async def idle(self) -> None:
+        """Wait until nobody speaks, nothing is due and no tool runs."""
+        while not self._is_idle:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._idle.append(waiter)
+            await waiter
+
+    @property
+    def _is_idle(self) -> bool:
+        return not self._replies and not self._tools and self.machine.state is State.LISTENING
+
+    def close(self) -> None:
+        """End every speech, and account for it."""
+        self._accepting = False
+        for reply in list(self._replies):
+            self.cancel(reply)
+        for timer in (self._timer, self._away_timer):
+            if timer is not None:
+                timer.cancel()
+        rest = self.machine.pending_transcript
+        if rest:  # nothing that the user said is lost
+            self._add_item(ChatMessage(role="user", content=[rest], created_at=clock.now()))
+
+    # States, worked out
+
+    def _look(self) -> None:
+        """See what is true now, and say what has changed."""
+        agent_state, user_state = self._agent_state_now(), self._user_state_now()
+        if user_state != self.user_state:
+            old_user, self.user_state = self.user_state, user_state
+            self.post(events.UserStateChanged(at=clock.now(), old_state=old_user, new_state=user_state))
+        if agent_state != self.agent_state:
+            old_agent, self.agent_state = self.agent_state, agent_state
+            self.post(events.AgentStateChanged(at=clock.now(), old_state=old_agent, new_state=agent_state))
+        self._watch_for_absence()
+        if self._idle and self._is_idle:
+            waiters, self._idle = self._idle, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    def _agent_state_now(self) -> AgentState:
+        if self.agent is None:
+            return "initializing"
+        if self.playout is not None and self.playout.sounding:
+            return "speaking"
+        waiting_for_user = self.playout is not None and self.playout.current is not None  # held at a sample
+        at_work = bool(self._tools) or any(not reply.is_over for reply in self._replies)
+        if at_work and not waiting_for_user:
+            return "thinking"
+        return "listening"
+
+    def _user_state_now(self) -> UserState:
+        if self.machine.voice_on:
+            return "speaking"
+        if self.user_state == "away" and self.machine.state is State.LISTENING and not self._replies:
+            return "away"
+        return "listening"
+
+    def _watch_for_absence(self) -> None:
+        quiet = self.agent_state == "listening" and self.user_state == "listening"
+        timeout = self._session.user_away_timeout
+        if not quiet or timeout is None or not self._accepting:
+            if self._away_timer is not None:
+                self._away_timer.cancel()
+                self._away_timer = None
+        elif self._away_timer is None:
+            self._away_timer = asyncio.get_running_loop().call_later(timeout, self._user_is_away)
+
+    def _user_is_away(self) -> None:
+        self._away_timer = None
+        if self.user_state == "listening":
+            self.user_state = "away"
+            self.post(events.UserStateChanged(at=clock.now(), old_state="listening", new_state="away"))
+
+    # Look-ups
+
+    def _reply(self, speech_id: str) -> Reply | None:
+        return next((reply for reply in self._replies if reply.handle.id == speech_id), None)
+
+    def _spoken(self, utterance: Utterance) -> tuple[Reply, Spoken] | None:
+        for reply in self._replies:
+            for spoken in reply.spoken:
+                if spoken.utterance is utterance:
+                    return reply, spoken
+        return None
+
+    @property
+    def _speaking_id(self) -> str:
+        return self._replies[0].handle.id if self._replies else ""
+
+    @property
+    def _position(self) -> float:
+        return self.playout.position_s if self.playout is not None else 0.0
+
+    _REACTIONS: ClassVar[dict[type[Event], Callable[..., None]]] = {
+        events.VoiceStarted: _voice_started,
+        events.VoiceStopped: _voice_stopped,
+        events.UserInputTranscribed: _transcribed,
+        events.PlaybackStarted: _playback_started,
+        events.PlaybackFinished: _playback_finished,
+    }
+
+    _COMMANDS: ClassVar[dict[type[signals.Command], Callable[..., None]]] = {  # type: ignore[misc]
+        signals.Duck: _duck,
+        signals.Hold: _hold,
+        signals.Release: _release,
+        signals.Cancel: _cancel,
+        signals.Reopen: _reopen,
+        signals.Commit: _commit,
+        signals.AskAgain: _ask_again,
+        signals.GiveUpOnVoice: _give_up_on_voice,
+    }
+
+
+class _StepOver:
+    """Waits until what one answer of a reply said is over."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+
+    async def __call__(self, step: int) -> None:
+        for spoken in list(self._reply.spoken):
+            if spoken.step <= step:
+                await spoken.utterance.over.wait()
+
+
+def _as_shown(spoken: Spoken, heard: Heard) -> tuple[str, str]:
+    """Heard and cut text; of an overridden transcription as large a part as was heard of the words."""
+    if spoken.caption is None:
+        return heard.text, heard.cut
+    words = "".join(spoken.caption).split()
+    said = len(heard.text.split())
+    whole = said + len(heard.cut.split())
+    share = round(len(words) * said / whole) if whole else 0
+    return " ".join(words[:share]), " ".join(words[share:])

@@ -1,0 +1,152 @@
+"""What a string like ``local/espeak:en-gb`` or ``local/piper?model=voice.onnx`` names.
+
+A descriptor is ``provider/model[:suffix][?name=value&...]``. The suffix is a language for a recogniser and a voice for a
+synthesiser. Strings are resolved when the session is built, so a wrong one fails before anybody is called.
+"""
+
+import difflib
+import importlib
+import os
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import parse_qsl
+
+from agent_runtime.errors import UsageError
+
+Kind = Literal["vad", "stt", "llm", "tts"]
+
+LOCAL: dict[Kind, dict[str, str]] = {
+    "vad": {
+        "local/silero": "agent_runtime.providers.local.silero:SileroVAD",
+        "local/webrtc": "agent_runtime.providers.local.webrtc:WebRTCVAD",
+    },
+    "stt": {
+        "local/pocketsphinx": "agent_runtime.providers.local.pocketsphinx:PocketsphinxSTT",
+        "local/sherpa": "agent_runtime.providers.local.sherpa:SherpaSTT",
+        "local/whisper": "agent_runtime.providers.local.whisper:WhisperSTT",
+    },
+    "llm": {"local/rules": "agent_runtime.providers.local.rules:RulesLLM"},
+    "tts": {
+        "local/espeak": "agent_runtime.providers.local.espeak:EspeakTTS",
+        "local/flite": "agent_runtime.providers.local.flite:FliteTTS",
+        "local/piper": "agent_runtime.providers.local.piper:PiperTTS",
+    },
+}
+"""The engines on this machine: descriptor to class."""
+
+DEFAULTS: dict[Kind, str] = {kind: next(iter(names)) for kind, names in LOCAL.items()}
+
+SUFFIX_OPTION: dict[Kind, str] = {"stt": "language", "tts": "voice"}
+
+KEYS: dict[str, tuple[str, ...]] = {
+    "anthropic": ("ANTHROPIC_API_KEY",),
+    "assemblyai": ("ASSEMBLYAI_API_KEY",),
+    "cartesia": ("CARTESIA_API_KEY",),
+    "cerebras": ("CEREBRAS_API_KEY",),
+    "deepgram": ("DEEPGRAM_API_KEY",),
+    "deepseek": ("DEEPSEEK_API_KEY",),
+    "elevenlabs": ("ELEVEN_API_KEY",),
+    "fireworks": ("FIREWORKS_API_KEY",),
+    "gemini": ("GEMINI_API_KEY",),
+    "google": ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"),
+    "groq": ("GROQ_API_KEY",),
+    "mistralai": ("MISTRAL_API_KEY",),
+    "openai": ("OPENAI_API_KEY",),
+    "openrouter": ("OPENROUTER_API_KEY",),
+    "perplexity": ("PERPLEXITY_API_KEY",),
+    "together": ("TOGETHER_API_KEY",),
+    "xai": ("XAI_API_KEY",),
+}
+"""Services whose names are known, and the variables their keys stand in."""
+
+WHAT: dict[Kind, str] = {"vad": "VAD", "stt": "STT", "llm": "LLM", "tts": "TTS"}
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """The parts of a descriptor. `name` is ``provider/model``."""
+
+    kind: Kind
+    name: str
+    suffix: str | None = None
+    options: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def provider(self) -> str:
+        return self.name.partition("/")[0]
+
+    @property
+    def is_local(self) -> bool:
+        return self.provider == "local"
+
+
+def parse(kind: Kind, text: str) -> Descriptor:
+    """Take a descriptor apart.
+
+    Raises:
+        UsageError: it has no provider or no model.
+    """
+    name, _, query = text.partition("?")
+    name, _, suffix = name.partition(":")
+    provider, _, model = name.partition("/")
+    if not provider or not model:
+        raise UsageError(
+            f"The {WHAT[kind]} {text!r} is no descriptor: write 'provider/model', for example {DEFAULTS[kind]!r}."
+        )
+    return Descriptor(kind, name, suffix or None, dict(parse_qsl(query, keep_blank_values=True)))
+
+
+def missing_keys(descriptor: Descriptor) -> list[str]:
+    """The variables that a known service wants and that are not set."""
+    return [name for name in KEYS.get(descriptor.provider, ()) if not os.environ.get(name)]
+
+
+def check(descriptor: Descriptor) -> None:
+    """Refuse what cannot be made here.
+
+    Raises:
+        UsageError: the name is unknown (with what was near), a key is missing (with its variable), or the service is
+            not there yet.
+    """
+    kind, name = descriptor.kind, descriptor.name
+    if name in LOCAL[kind]:
+        return
+    what, local = WHAT[kind], DEFAULTS[kind]
+    if descriptor.provider not in KEYS:
+        known = [*LOCAL[kind], *(f"{provider}/{name.partition('/')[2]}" for provider in KEYS)]
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Here there are {', '.join(LOCAL[kind])}."
+        raise UsageError(f"Unknown {what} {name!r}. {hint}")
+    missing = missing_keys(descriptor)
+    if missing:
+        raise UsageError(
+            f"The {what} {name!r} needs {' and '.join(missing)} in the environment; {local!r} needs no key."
+        )
+    raise UsageError(f"The {what} {name!r} cannot be reached by this version yet; {local!r} runs on this machine.")
+
+
+def resolve(kind: Kind, given: Any) -> Any:
+    """The node that `given` names; an object is taken as it is, None stays None.
+
+    Raises:
+        UsageError: see `check`; also an option that the engine does not take.
+    """
+    if not isinstance(given, str):
+        return given
+    descriptor = parse(kind, given)
+    check(descriptor)
+    options: dict[str, str] = dict(descriptor.options)
+    if descriptor.suffix is not None:
+        option = SUFFIX_OPTION.get(kind)
+        if option is None:
+            raise UsageError(
+                f"The {WHAT[kind]} {given!r} has a ':{descriptor.suffix}', which it knows nothing to do with."
+            )
+        options[option] = descriptor.suffix
+    module, _, name = LOCAL[kind][descriptor.name].partition(":")
+    factory = getattr(importlib.import_module(module), name)
+    try:
+        node = factory(**options)
+    except TypeError as error:
+        raise UsageError(f"The {WHAT[kind]} {given!r} has an option that it does not take: {error}.") from error
+    return node

@@ -1,0 +1,394 @@
+"""One speech being made: the tree of tasks from the request to the last sample.
+
+The path of a token: the model's stream (`_ask`) -> a bounded text channel -> the agent's tts_node -> frames -> the
+utterance, which the playout plays. Every answer of the model is an utterance of its own, because each becomes a message
+of its own in the history; after a tool the next answer is asked for at once, while the words before the tool still play.
+
+Cancelling the reply's task ends the tree. Tools are not in it: a tool that has started runs to its end in the session.
+"""
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from agent_runtime import clock
+from agent_runtime.agent import Agent, call_node
+from agent_runtime.audio.frame import AudioFrame
+from agent_runtime.channels import Channel
+from agent_runtime.chat import ChatContext, ChatMessage, FunctionCall, FunctionCallOutput
+from agent_runtime.events import FirstSample, FirstToken, LlmRequested, PhraseReady, Stalled
+from agent_runtime.llm import ChatChunk, CompletionUsage, FunctionToolCall
+from agent_runtime.nodes.playout import Utterance
+from agent_runtime.speech import SpeechHandle
+from agent_runtime.tools import StopResponse, ToolChoice, ToolOutcome
+from agent_runtime.types import ModelSettings
+
+if TYPE_CHECKING:
+    from agent_runtime.conversation import Conversation
+
+LLM_DEADLINE_S = 10.0
+"""Between two pieces of a model's answer. Then the turn is given up with a spoken line."""
+
+TTS_DEADLINE_S = 2.5
+"""From text that a synthesiser has been given to its next frame."""
+
+TEXT_AHEAD = 256
+"""Pieces of text that may wait for the synthesiser before the model is held back."""
+
+APOLOGY = "Sorry, something went wrong. Please say that again."
+
+current: ContextVar["Reply"] = ContextVar("current_reply")
+"""The reply in whose tasks the code runs; nodes and tools find it here."""
+
+
+@dataclass(slots=True)
+class Request:
+    """What is to be said. With `text` or `audio` it is said as it stands, else the model is asked."""
+
+    text: AsyncIterable[str] | str | None = None
+    audio: AsyncIterable[AudioFrame] | None = None
+    user_message: ChatMessage | None = None
+    is_turn: bool = False
+    instructions: str | None = None
+    tool_choice: ToolChoice | None = None
+    add_to_chat_ctx: bool = True
+    chat_ctx: ChatContext | None = None
+
+    @property
+    def is_said_as_it_stands(self) -> bool:
+        return self.text is not None or self.audio is not None
+
+
+@dataclass(slots=True)
+class Spoken:
+    """An utterance of this reply and what the history will need to know of it."""
+
+    utterance: Utterance
+    step: int
+    created_at: float
+    caption: list[str] | None = None
+    """What an overridden transcription_node made of its text."""
+
+
+@dataclass(slots=True)
+class _Call:
+    call: FunctionToolCall
+    task: "asyncio.Task[ToolOutcome]" = field(repr=False)
+
+
+class Reply:
+    """Makes one speech. `run` is its task."""
+
+    def __init__(self, conversation: "Conversation", agent: Agent, handle: SpeechHandle, request: Request) -> None:
+        self.handle = handle
+        self.agent = agent
+        self.request = request
+        self.task: asyncio.Task[None] | None = None
+        self.spoken: list[Spoken] = []
+        self.complete = False
+        """Whether no further utterance will be added."""
+        self.took_effect = False
+        self.usage: list[CompletionUsage] = []
+        self._conversation = conversation
+        self._phrases = 0
+
+    async def run(self) -> None:
+        """Make the speech and wait until it was played. Nodes that fail are events, not exceptions."""
+        current.set(self)
+        async with asyncio.TaskGroup() as group:
+            if self.request.is_said_as_it_stands:
+                await self._say(group)
+            else:
+                await self._answer(group)
+            self.complete = True
+            self._conversation.reply_complete(self)
+        for spoken in self.spoken:
+            await spoken.utterance.over.wait()
+
+    def next_utterance(self) -> Utterance | None:
+        """The first one that is not over."""
+        return next((each.utterance for each in self.spoken if not each.utterance.over.is_set()), None)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all of it was played or cut, and nothing will be added."""
+        return self.complete and self.next_utterance() is None
+
+    def phrase_ready(self, raw: str) -> None:
+        self._conversation.post(
+            PhraseReady(at=clock.now(), speech_id=self.handle.id, index=self._phrases, text=raw.strip())
+        )
+        self._phrases += 1
+
+    # Saying what is given.
+
+    async def _say(self, group: asyncio.TaskGroup) -> None:
+        text, audio = self.request.text, self.request.audio
+        pieces = _once(text) if isinstance(text, str) else text
+        if audio is not None:
+            said = "".join([piece async for piece in pieces]) if pieces is not None else ""
+            self._speak(group, audio=_captioned(audio, said))
+        elif pieces is not None:
+            self._speak(group, text=pieces)
+
+    # Asking the model.
+
+    async def _answer(self, group: asyncio.TaskGroup) -> None:
+        ctx = await self._context()
+        if ctx is None:
+            return
+        steps = self._conversation.max_tool_steps
+        for step in range(steps + 1):
+            self.handle.num_steps = step + 1
+            choice = self.request.tool_choice if step < steps else "none"
+            said, calls = await self._ask(group, ctx, ModelSettings(tool_choice=choice), step)
+            if not calls:
+                return
+            if said:
+                ctx.add_message(role="assistant", content=said)
+            if not await self._take_outcomes(ctx, calls):
+                return
+
+    async def _context(self) -> ChatContext | None:
+        """What the model is asked with; None where the hook says that nothing is to be answered."""
+        request, agent = self.request, self.agent
+        ctx = self._conversation.context_for(agent, request.chat_ctx)
+        message = request.user_message
+        if message is not None and request.is_turn:
+            try:
+                await agent.on_user_turn_completed(ctx, message)
+            except StopResponse:
+                self._conversation.drop_user_message(self)
+                return None
+            except Exception as error:
+                self._conversation.failed("hook", f"on_user_turn_completed of '{agent.id}'", error)
+        if message is not None:
+            ctx.insert(message)
+        if request.instructions:
+            ctx.add_message(role="system", content=request.instructions)
+        return ctx
+
+    async def _ask(
+        self, group: asyncio.TaskGroup, ctx: ChatContext, settings: ModelSettings, step: int
+    ) -> tuple[str, list[_Call]]:
+        """One answer: its text goes to be spoken as it comes, its calls are started as they come."""
+        post = self._conversation.post
+        agent = self.agent
+        text: Channel[str] | None = None
+        said: list[str] = []
+        calls: list[_Call] = []
+        first = True
+        post(LlmRequested(at=clock.now(), speech_id=self.handle.id, step=step))
+        self._conversation.llm_requested()
+        chunks = call_node(agent.llm_node(ctx.copy(), agent.tools, settings))
+        try:
+            async with asyncio.timeout(LLM_DEADLINE_S) as timeout:
+                async for content, tool_calls, usage in _parts(chunks):
+                    if usage is not None:
+                        self.usage.append(usage)
+                    if first and (content or tool_calls):
+                        first = False
+                        post(FirstToken(at=clock.now(), speech_id=self.handle.id, step=step))
+                    timeout.reschedule(None)  # the synthesiser may hold us back
+                    if content:
+                        if text is None:
+                            text = Channel(TEXT_AHEAD)
+                            self._speak(group, text=text, step=step)
+                        said.append(content)
+                        await text.send(content)
+                    calls += [_Call(call, self._conversation.start_tool(self, call, step)) for call in tool_calls]
+                    timeout.reschedule(clock.now() + LLM_DEADLINE_S)
+        except TimeoutError:
+            post(Stalled(at=clock.now(), what="llm", after=LLM_DEADLINE_S, action="the turn is given up"))
+            self._apologise(group, said)
+        except Exception as error:
+            self._conversation.failed("llm", f"The language model of '{agent.id}'", error)
+            self._apologise(group, said)
+        finally:
+            if text is not None:
+                text.close()
+            await chunks.aclose()  # type: ignore[attr-defined]  # an async generator
+        return "".join(said), calls
+
+    def _apologise(self, group: asyncio.TaskGroup, said: list[str]) -> None:
+        if not said:
+            self._speak(group, text=_once(APOLOGY))
+
+    async def _take_outcomes(self, ctx: ChatContext, calls: list[_Call]) -> bool:
+        """Wait for the tools and tell the next request of them. Returns whether there is to be one."""
+        await asyncio.wait([each.task for each in calls])
+        outcomes = [each.task.result() for each in calls]
+        for each, outcome in zip(calls, outcomes, strict=True):
+            call = each.call
+            ctx.insert(FunctionCall(call_id=call.call_id, name=call.name, arguments=call.arguments))
+            ctx.insert(
+                FunctionCallOutput(
+                    call_id=call.call_id, name=call.name, output=outcome.output, is_error=outcome.is_error
+                )
+            )
+        new_agent = next((outcome.agent for outcome in outcomes if outcome.agent is not None), None)
+        self._conversation.tools_executed([each.call.call_id for each in calls])
+        if new_agent is not None:
+            wants_words = any(outcome.reply_required for outcome in outcomes)
+            await self._conversation.hand_over(new_agent, reply=wants_words)
+            return False
+        return any(outcome.reply_required for outcome in outcomes)
+
+    # From text to sound.
+
+    def _speak(
+        self,
+        group: asyncio.TaskGroup,
+        *,
+        text: AsyncIterable[str] | None = None,
+        audio: AsyncIterable[AudioFrame] | None = None,
+        step: int = 0,
+    ) -> None:
+        utterance = self._conversation.new_utterance()
+        spoken = Spoken(utterance, step, clock.now())
+        self.spoken.append(spoken)
+        self._conversation.wake_playout()
+        if audio is None and text is not None:
+            if type(self.agent).transcription_node is not Agent.transcription_node:
+                text, shown = _tee(text)
+                spoken.caption = []
+                group.create_task(self._caption(spoken, shown), name=f"{self.handle.id} transcription")
+            if self._conversation.has_voice:
+                clocked = _Watched(text, utterance.given)
+                group.create_task(self._voice(utterance, clocked), name=f"{self.handle.id} tts")
+            else:
+                group.create_task(self._write(utterance, text), name=f"{self.handle.id} text")
+        elif audio is not None:
+            group.create_task(self._play(utterance, audio), name=f"{self.handle.id} audio")
+
+    async def _voice(self, utterance: Utterance, text: "_Watched") -> None:
+        frames = call_node(self.agent.tts_node(text, ModelSettings()))
+        try:
+            async with asyncio.timeout(None) as timeout:
+                text.timeout = timeout
+                async for frame in frames:
+                    timeout.reschedule(None)
+                    self._note_first(utterance, frame)
+                    await utterance.feed(frame)
+                    text.restart()
+        except TimeoutError:
+            self._conversation.post(
+                Stalled(at=clock.now(), what="tts", after=TTS_DEADLINE_S, action="the rest of the speech is given up")
+            )
+        except Exception as error:
+            self._conversation.failed("tts", f"The synthesiser of '{self.agent.id}'", error)
+        finally:
+            utterance.finish()
+            await frames.aclose()  # type: ignore[attr-defined]
+
+        await text.drain()
+
+    def _note_first(self, utterance: Utterance, frame: AudioFrame) -> None:
+        if utterance.empty and frame.data and all(each.utterance.empty for each in self.spoken):
+            self._conversation.post(FirstSample(at=clock.now(), speech_id=self.handle.id))
+
+    async def _play(self, utterance: Utterance, audio: AsyncIterable[AudioFrame]) -> None:
+        try:
+            async for frame in audio:
+                self._note_first(utterance, frame)
+                await utterance.feed(frame)
+        except Exception as error:
+            self._conversation.failed("say", "The audio given to say()", error)
+        finally:
+            utterance.finish()
+
+    async def _write(self, utterance: Utterance, text: AsyncIterable[str]) -> None:
+        """Without a voice, what is written is what is heard."""
+        pieces: list[str] = []
+        try:
+            async for piece in text:
+                pieces.append(piece)  # noqa: PERF401  # what came before a failure is kept
+        except Exception as error:
+            self._conversation.failed("say", "The text given to say()", error)
+        self._conversation.written(utterance, "".join(pieces).strip())
+
+    async def _caption(self, spoken: Spoken, text: AsyncIterable[str]) -> None:
+        caption = spoken.caption
+        assert caption is not None
+        try:
+            async for piece in call_node(self.agent.transcription_node(text, ModelSettings())):
+                caption.append(piece)
+        except Exception as error:
+            self._conversation.failed("transcription", f"transcription_node of '{self.agent.id}'", error)
+
+
+class _Watched:
+    """Text for a tts_node, with a clock that runs while the node has text and gives no sound."""
+
+    def __init__(self, text: AsyncIterable[str], given: Callable[[str], None]) -> None:
+        self._say = given
+        self.timeout: asyncio.Timeout | None = None
+        self._text = aiter(text)
+        self._waiting = False
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self
+
+    async def __anext__(self) -> str:
+        self._waiting = True
+        if self.timeout is not None:
+            self.timeout.reschedule(None)
+        try:
+            piece = await anext(self._text)
+            self._say(piece)
+            return piece
+        finally:
+            self._waiting = False
+            self.restart()
+
+    def restart(self) -> None:
+        """Sound or text came: the deadline counts from now, unless the node is waiting for text."""
+        if self.timeout is not None and not self._waiting and not self.timeout.expired():
+            self.timeout.reschedule(clock.now() + TTS_DEADLINE_S)
+
+    async def drain(self) -> None:
+        """Take what the node left, so that the model behind it is not held back for ever."""
+        async for _ in self._text:
+            pass
+
+
+async def _once(text: str) -> AsyncIterator[str]:
+    yield text
+
+
+async def _captioned(audio: AsyncIterable[AudioFrame], text: str) -> AsyncIterator[AudioFrame]:
+    first = True
+    async for frame in audio:
+        if first and text and frame.text is None:
+            frame = AudioFrame(frame.data, frame.sample_rate, frame.num_channels, text=text, words=frame.words)
+        first = False
+        yield frame
+
+
+def _tee(text: AsyncIterable[str]) -> tuple[AsyncIterable[str], AsyncIterable[str]]:
+    """The same pieces twice; the copy keeps what its reader has not taken."""
+    copy: Channel[str] = Channel(1 << 20)
+
+    async def through() -> AsyncIterator[str]:
+        try:
+            async for piece in text:
+                copy.put(piece)
+                yield piece
+        finally:
+            copy.close()
+
+    return through(), copy
+
+
+async def _parts(
+    chunks: AsyncIterator[Any],
+) -> AsyncIterator[tuple[str, list[FunctionToolCall], CompletionUsage | None]]:
+    """What an llm_node gives, told apart."""
+    async for chunk in chunks:
+        if isinstance(chunk, ChatChunk):
+            delta = chunk.delta
+            yield (delta.content or "" if delta else "", list(delta.tool_calls) if delta else [], chunk.usage)
+        else:
+            yield str(chunk), [], None

@@ -1,0 +1,597 @@
+"""AgentSession: a conversation between an agent and a caller, from start() to aclose()."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from agent_runtime import clock, events
+from agent_runtime.agent import Agent, call_node
+from agent_runtime.audio.endpoints import AudioSink, AudioSource
+from agent_runtime.audio.frame import AudioFrame
+from agent_runtime.chat import ChatContext, ChatMessage
+from agent_runtime.conversation import Conversation
+from agent_runtime.errors import UsageError
+from agent_runtime.events import AgentState, Event, UserState
+from agent_runtime.inference.descriptor import resolve
+from agent_runtime.llm import LLM
+from agent_runtime.nodes.ear import Ear
+from agent_runtime.reply import Request
+from agent_runtime.reply import current as current_reply
+from agent_runtime.run_result import RunResult
+from agent_runtime.speech import SpeechHandle
+from agent_runtime.stt import STT, SpeechEvent, SpeechEventType, STTContext
+from agent_runtime.text.transforms import TextTransform, chain
+from agent_runtime.tools import ToolChoice, tool_hint
+from agent_runtime.trace.log import EventLog
+from agent_runtime.tts import TTS
+from agent_runtime.turns.options import TurnHandling, TurnHandlingOptions
+from agent_runtime.types import NOT_GIVEN, ModelSettings, NotGivenOr
+from agent_runtime.vad import VAD, SpeechStarted
+
+Userdata = TypeVar("Userdata")
+
+GRACE_S = 2.0
+"""How long `aclose()` waits for tasks that do not end when they are told to."""
+
+MAX_STT_FAILURES = 3
+"""A recogniser that fails so often in a row, without a word in between, ends the session."""
+
+STT_BACKOFF_S = 0.5
+
+
+class AgentSession(Generic[Userdata]):
+    """A pipeline of VAD, STT, LLM and TTS nodes round a turn machine.
+
+    Each node is a descriptor (``"local/espeak"``), an object, or None to do without it. What is left out is the engine on
+    this machine, for `vad`; the others are left out.
+
+    Args:
+        vad, stt, llm, tts: the nodes.
+        turn_handling: delays and policies; see `TurnHandlingOptions`.
+        stt_context_options: ``{"keyterms": [...]}``: what callers are likely to say.
+        max_tool_steps: how often in a row the model may answer with tool calls.
+        tts_text_transforms: what is done to a phrase before it is spoken; the history keeps it as it was written.
+        userdata: anything; tools find it in their context.
+        user_away_timeout: s of silence on both sides until `user_state` is away; None: never.
+
+    Raises:
+        UsageError: a descriptor that is unknown or cannot be used; see `agent_runtime.inference.descriptor`.
+    """
+
+    def __init__(
+        self,
+        *,
+        stt: STT | str | None = None,
+        vad: NotGivenOr[VAD | str | None] = NOT_GIVEN,
+        llm: LLM | str | None = None,
+        tts: TTS | str | None = None,
+        turn_handling: TurnHandlingOptions | TurnHandling | None = None,
+        stt_context_options: Mapping[str, Any] | None = None,
+        max_tool_steps: int = 3,
+        tts_text_transforms: Sequence[str | TextTransform] = ("filter_markdown", "filter_emoji"),
+        userdata: NotGivenOr[Userdata] = NOT_GIVEN,
+        user_away_timeout: float | None = 15.0,
+    ) -> None:
+        if isinstance(max_tool_steps, bool) or not isinstance(max_tool_steps, int) or max_tool_steps < 0:
+            raise UsageError(f"max_tool_steps is {max_tool_steps!r}; it takes a whole number from 0 on.")
+        self.turn_handling = TurnHandling.of(turn_handling)
+        self.max_tool_steps = max_tool_steps
+        self.user_away_timeout = user_away_timeout
+        self._transforms = tuple(tts_text_transforms)
+        self.text_transform()  # a wrong name fails here
+        self._given = {"vad": vad, "stt": stt, "llm": llm, "tts": tts}
+        if vad is NOT_GIVEN:
+            vad = "local/silero" if stt is not None else None
+        self._vad: VAD | None = resolve("vad", vad)
+        self._stt: STT | None = resolve("stt", stt)
+        self._llm: LLM | None = resolve("llm", llm)
+        self._tts: TTS | None = resolve("tts", tts)
+        if self._stt is not None and self._stt.needs_vad and self._vad is None:
+            raise UsageError(
+                f"The STT {self._stt.label!r} decodes only what a voice activity detector marks; "
+                "give AgentSession(vad='local/silero') with it."
+            )
+        self._own_models: dict[int, Any] = {}
+        self._keyterms = _keyterms(stt_context_options)
+        self._userdata = userdata
+        self._listeners: dict[str, list[Callable[[Any], Any]]] = {}
+        self._log = EventLog()
+        self._conversation: Conversation | None = None
+        self._main: asyncio.Task[None] | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self._stop: asyncio.Event | None = None
+        self._started: asyncio.Future[None] | None = None
+        self._failure: BaseException | None = None
+        self._close_reason = "user_initiated"
+        self._closed = False
+        self._source: AudioSource | None = None
+        self._sink: AudioSink | None = None
+        self._stt_failures = 0
+        self.last_error: BaseException | None = None
+        """What a node, hook or tool last raised, with its traceback."""
+
+    # What it is made of
+
+    @property
+    def vad(self) -> VAD | None:
+        return self._vad
+
+    @property
+    def stt(self) -> STT | None:
+        return self._stt
+
+    @property
+    def llm(self) -> LLM | None:
+        return self._llm
+
+    @property
+    def tts(self) -> TTS | None:
+        return self._tts
+
+    @property
+    def log(self) -> EventLog:
+        """Every event, in order; subscribe before `start()`."""
+        return self._log
+
+    @property
+    def userdata(self) -> Userdata:
+        """What was given as `userdata`; `UsageError` where nothing was."""
+        if self._userdata is NOT_GIVEN:
+            raise UsageError("This session has no userdata; give AgentSession(userdata=...).")
+        return self._userdata  # type: ignore[return-value]
+
+    @userdata.setter
+    def userdata(self, value: Userdata) -> None:
+        self._userdata = value
+
+    @property
+    def history(self) -> ChatContext:
+        """What was said and heard by all agents of this session, and what their tools did."""
+        return self._conversation.history if self._conversation is not None else ChatContext.empty()
+
+    @property
+    def current_agent(self) -> Agent:
+        """Who speaks now; `UsageError` before `start()`."""
+        agent = self._conversation.agent if self._conversation is not None else None
+        if agent is None:
+            raise UsageError("This session has no agent yet; call start(agent=...) first.")
+        return agent
+
+    @property
+    def current_speech(self) -> SpeechHandle | None:
+        return self._conversation.current_speech if self._conversation is not None else None
+
+    @property
+    def agent_state(self) -> AgentState:
+        return self._conversation.agent_state if self._conversation is not None else "initializing"
+
+    @property
+    def user_state(self) -> UserState:
+        return self._conversation.user_state if self._conversation is not None else "listening"
+
+    # Listening to it
+
+    def on(self, event: str, callback: Callable[[Any], Any] | None = None) -> Any:
+        """Call `callback(event)` at every event of that name (``"user_input_transcribed"``); also a decorator.
+
+        Callbacks run on the loop, in the order of the events; one that raises is an `error` event and keeps its place.
+        """
+        if callback is None:
+            return lambda function: self.on(event, function)
+        if asyncio.iscoroutinefunction(callback):
+            raise UsageError(
+                f"The callback for {event!r} is a coroutine function; start a task in a plain one instead."
+            )
+        self._listeners.setdefault(event, []).append(callback)
+        return callback
+
+    def once(self, event: str, callback: Callable[[Any], Any]) -> Any:
+        def call(value: Any) -> None:
+            self.off(event, call)
+            callback(value)
+
+        return self.on(event, call)
+
+    def off(self, event: str, callback: Callable[[Any], Any]) -> None:
+        if callback in self._listeners.get(event, []):
+            self._listeners[event].remove(callback)
+
+    def _emit(self, event: Event) -> None:
+        for callback in list(self._listeners.get(event.type, ())):
+            try:
+                callback(event)
+            except Exception as error:
+                self.keep_traceback(error)
+                name = getattr(callback, "__name__", repr(callback))
+                self._post_error("callback", f"The callback {name!r} for {event.type!r}", error)
+
+    def _post_error(self, source: str, what: str, error: BaseException) -> None:
+        if self._conversation is not None:
+            self._conversation.failed(source, what, error)
+
+    def keep_traceback(self, error: BaseException) -> None:
+        self.last_error = error
+
+    # Beginning and end
+
+    async def start(
+        self,
+        agent: Agent,
+        *,
+        room: Any = None,
+        input: AudioSource | None = None,  # noqa: A002
+        output: AudioSink | None = None,
+    ) -> None:
+        """Begin: the agent listens, and its `on_enter` runs.
+
+        Args:
+            room: what the entrypoint was given as `ctx.room`; it brings its own input and output.
+            input, output: where sound comes from and goes, where there is no room. Without an output the conversation
+                is written: `run(user_input=...)`, `history`.
+
+        Raises:
+            UsageError: it was started before, or `agent` is no Agent.
+        """
+        if self._main is not None:
+            raise UsageError("This session was started before; make a new AgentSession for a new call.")
+        if not isinstance(agent, Agent):
+            raise UsageError(f"start(agent=...) takes an Agent, not {agent!r}.")
+        if room is not None:
+            attach = getattr(room, "attach", None)
+            if attach is None:
+                raise UsageError(
+                    "Rooms come later: start the script with 'console', or give start(input=..., output=...)."
+                )
+            input, output = attach(self, input, output)  # noqa: A001
+        self._source, self._sink = input, output
+        await self._prewarm(agent)
+        loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        self._started = loop.create_future()
+        self._main = loop.create_task(self._run(agent), name="session")
+        await asyncio.shield(self._started)
+
+    async def _prewarm(self, agent: Agent) -> None:
+        await agent._tools.prepare()
+        for node in (self._stt, self.tts_of(agent), self.llm_of(agent)):
+            prewarm = getattr(node, "prewarm", None)
+            if prewarm is not None:
+                await prewarm()
+
+    async def _run(self, agent: Agent) -> None:
+        assert self._stop is not None and self._started is not None
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                conversation = self._conversation = Conversation(
+                    self,
+                    options=self.turn_handling,
+                    sink=self._sink,
+                    log=self._log,
+                    spawn=group.create_task,
+                    fail=self._fail,
+                    has_vad=self._vad is not None,
+                    has_recogniser=self._stt is not None,
+                )
+                self._log.subscribe(self._emit)
+                conversation.post(events.SessionStarted(at=clock.now(), nodes=self._labels()))
+                tasks = [group.create_task(self._enter(agent), name="enter")]
+                if conversation.playout is not None:
+                    tasks.append(group.create_task(conversation.playout.run(), name="playout"))
+                if self._source is not None:
+                    tasks.append(group.create_task(self._listen(self._source), name="ear"))
+                self._started.set_result(None)
+                await self._stop.wait()
+                await self._wind_up(conversation)
+                for task in asyncio.all_tasks():
+                    if task in group._tasks:  # type: ignore[attr-defined]
+                        task.cancel()
+        except BaseExceptionGroup as errors:
+            self._failure = self._failure or errors.exceptions[0]
+        finally:
+            self._finish()
+
+    async def _enter(self, agent: Agent) -> None:
+        assert self._conversation is not None
+        await self._conversation.hand_over(agent)
+
+    async def _wind_up(self, conversation: Conversation) -> None:
+        conversation.close()
+        agent = conversation.agent
+        if agent is not None and self._failure is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GRACE_S / 2):
+                    await conversation._hook(agent.on_exit, f"on_exit of '{agent.id}'")
+
+    def _finish(self) -> None:
+        conversation = self._conversation
+        if conversation is not None:
+            reason = "error" if self._failure is not None else self._close_reason
+            error = f"{type(self._failure).__name__}: {self._failure}" if self._failure is not None else None
+            conversation.post(events.Close(at=clock.now(), reason=reason, error=error))
+
+    def _fail(self, error: BaseException) -> None:
+        """The session cannot go on."""
+        self._failure = self._failure or error
+        self.keep_traceback(error)
+        self.shutdown(drain=False)
+
+    def shutdown(self, *, drain: bool = True, reason: str = "user_initiated") -> None:
+        """Ask it to end, without waiting: after what is being said, or (drain=False) now."""
+        if self._stop is None or self._stop.is_set():
+            return
+        self._close_reason = reason
+        if drain and self._group is not None and self._conversation is not None:
+            self._group.create_task(self._drain_and_stop(), name="shutdown")
+        else:
+            self._stop.set()
+
+    async def _drain_and_stop(self) -> None:
+        assert self._stop is not None
+        await self.drain()
+        self._stop.set()
+
+    async def drain(self) -> None:
+        """Start no new turn, and wait until what was begun is said."""
+        conversation = self._started_conversation
+        conversation.stop_accepting()
+        while conversation.current_speech is not None:
+            with contextlib.suppress(UsageError):  # called from one of its own tools: then that is what is left
+                await conversation.current_speech.wait_for_playout()
+                continue
+            return
+
+    async def aclose(self) -> None:
+        """End it now. From any state, any number of times, also from inside a tool (which then ends with it)."""
+        if self._main is None:
+            return
+        assert self._stop is not None
+        self._stop.set()
+        if self._is_inside():
+            return
+        done, _ = await asyncio.wait([self._main], timeout=2 * GRACE_S)
+        if not done:
+            self._main.cancel()
+        await self._release()
+
+    def _is_inside(self) -> bool:
+        task = asyncio.current_task()
+        return self._group is not None and task in self._group._tasks  # type: ignore[attr-defined]
+
+    async def _release(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        ends: list[Any] = [self._source, self._sink, *self._own_models.values()]
+        for kind, node in (("stt", self._stt), ("llm", self._llm), ("tts", self._tts)):
+            if isinstance(self._given[kind], str):
+                ends.append(node)
+        for end in ends:
+            if end is None:
+                continue
+            try:
+                async with asyncio.timeout(GRACE_S):
+                    await end.aclose()
+            except Exception as error:
+                self.keep_traceback(error)
+
+    async def wait_closed(self) -> None:
+        """Wait until the session has ended, for whatever reason, and has let go of everything.
+
+        Raises:
+            BaseException: what made it fail.
+        """
+        if self._main is None:
+            return
+        await asyncio.wait([self._main])
+        await self._release()
+        if self._failure is not None:
+            raise self._failure
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    # Speaking
+
+    def say(
+        self,
+        text: str | AsyncIterable[str],
+        *,
+        audio: AsyncIterable[AudioFrame] | None = None,
+        allow_interruptions: NotGivenOr[bool] = NOT_GIVEN,
+        add_to_chat_ctx: bool = True,
+    ) -> SpeechHandle:
+        """Say this, after what is being said. With `audio`, that is played and `text` is what it says."""
+        request = Request(text=text, audio=audio, add_to_chat_ctx=add_to_chat_ctx)
+        return self._started_conversation.speak(
+            "say",
+            request,
+            turn=None,
+            allow_interruptions=None if allow_interruptions is NOT_GIVEN else allow_interruptions,
+        )
+
+    def generate_reply(
+        self,
+        *,
+        user_input: str | ChatMessage | None = None,
+        instructions: str | None = None,
+        tool_choice: ToolChoice | None = None,
+        allow_interruptions: NotGivenOr[bool] = NOT_GIVEN,
+        chat_ctx: ChatContext | None = None,
+    ) -> SpeechHandle:
+        """Have the model answer, after what is being said.
+
+        Args:
+            user_input: what the user says, typed rather than spoken.
+            instructions: for this one answer, besides the agent's.
+        """
+        message = ChatMessage(role="user", content=[user_input]) if isinstance(user_input, str) else user_input
+        request = Request(user_message=message, instructions=instructions, tool_choice=tool_choice, chat_ctx=chat_ctx)
+        return self._started_conversation.speak(
+            "generate_reply",
+            request,
+            turn=None,
+            allow_interruptions=None if allow_interruptions is NOT_GIVEN else allow_interruptions,
+        )
+
+    def interrupt(self, *, force: bool = False) -> "asyncio.Future[None]":
+        """End what is being said and what waits to be. The future is done when all of it is over."""
+        handles = self._started_conversation.interrupt(force=force)
+
+        async def over() -> None:
+            for handle in handles:
+                await handle.wait_for_playout()
+
+        return asyncio.ensure_future(over())
+
+    def run(self, *, user_input: str, input_modality: str = "text") -> RunResult:
+        """Type something to the agent and collect what it does about it: ``result = await session.run(user_input=...)``."""
+        conversation = self._started_conversation
+        result = RunResult(user_input=user_input, idle=conversation.idle)
+        unsubscribe = self._log.subscribe(result.take)
+        conversation.interrupt(force=False)
+        handle = self.generate_reply(user_input=user_input)
+        result.follow(handle, unsubscribe)
+        return result
+
+    def update_agent(self, agent: Agent) -> None:
+        """Let another agent speak from here on."""
+        conversation = self._started_conversation
+        assert self._group is not None
+        self._group.create_task(conversation.hand_over(agent), name="hand-over")
+
+    def commit_user_turn(
+        self, *, transcript_timeout: float = 2.0, stt_flush_duration: float = 2.0, skip_reply: bool = False
+    ) -> "asyncio.Future[str]":
+        """The user's turn ends here. The future gives its transcript; it waits for the recogniser at most so long."""
+        return self._started_conversation.request_commit(timeout=transcript_timeout, skip_reply=skip_reply)
+
+    def clear_user_turn(self) -> None:
+        """Throw away what the user said since the last turn."""
+        self._started_conversation.clear_turn()
+
+    async def wait_for_idle(self) -> None:
+        """Wait until nobody speaks, no answer is due and no tool runs."""
+        await self._started_conversation.idle()
+
+    @property
+    def _started_conversation(self) -> Conversation:
+        if self._conversation is None:
+            raise UsageError("This session was not started; call `await session.start(agent=...)` first.")
+        return self._conversation
+
+    # What nodes ask of their session
+
+    def llm_of(self, agent: Agent) -> LLM | None:
+        return self._model_of("llm", agent._given_llm, self._llm)
+
+    def tts_of(self, agent: Agent) -> TTS | None:
+        return self._model_of("tts", agent._given_tts, self._tts)
+
+    def _model_of(self, kind: Any, given: Any, default: Any) -> Any:
+        if given is NOT_GIVEN:
+            return default
+        if not isinstance(given, str):
+            return given
+        if id(given) not in self._own_models:
+            self._own_models[id(given)] = resolve(kind, given)
+        return self._own_models[id(given)]
+
+    def stt_context(self, agent: Agent) -> STTContext:
+        """What the recogniser may know: the application's terms and the agent's tools."""
+        return STTContext(keyterms=self._keyterms, tools=[tool_hint(tool) for tool in agent.tools])
+
+    def engine_restarted(self, engine: str) -> Callable[[str], None]:
+        def note(reason: str) -> None:
+            if self._conversation is not None:
+                self._conversation.post(events.EngineRestarted(at=clock.now(), engine=engine, reason=reason))
+
+        return note
+
+    def text_transform(self) -> TextTransform:
+        """What a phrase goes through before it is spoken; one for each utterance, as it may remember."""
+        return chain(self._transforms)
+
+    def phrase_ready(self, agent: Agent, raw: str) -> None:
+        reply = current_reply.get(None)
+        if reply is not None:
+            reply.phrase_ready(raw)
+
+    def _labels(self) -> dict[str, str | None]:
+        nodes = {"vad": self._vad, "stt": self._stt, "llm": self._llm, "tts": self._tts}
+        return {kind: (node.label or type(node).__name__) if node is not None else None for kind, node in nodes.items()}
+
+    # The ear
+
+    async def _listen(self, source: AudioSource) -> None:
+        conversation = self._started_conversation
+        ear = Ear(source, self._vad)
+        recogniser: asyncio.Task[None] | None = None
+        if self._stt is not None or type(self.current_agent).stt_node is not Agent.stt_node:
+            assert self._group is not None
+            recogniser = self._group.create_task(self._recognise(ear), name="stt")
+            await clock.sleep(0)  # its channel must be there before the first frame
+        try:
+            async for event in ear.listen():
+                if isinstance(event, SpeechStarted):
+                    conversation.post(events.VoiceStarted(at=clock.now(), onset=event.onset))
+                else:
+                    conversation.post(events.VoiceStopped(at=clock.now(), last_voiced=event.last_voiced))
+        finally:
+            ear.close()
+        conversation.post(events.InputEnded(at=clock.now()))
+
+    async def _recognise(self, ear: Ear) -> None:
+        conversation = self._started_conversation
+        while True:
+            agent = self.current_agent
+            node = call_node(agent.stt_node(ear.frames_for_stt(), ModelSettings()))
+            try:
+                async for event in node:
+                    self._stt_failures = 0
+                    self._transcribed(conversation, event)
+                return
+            except Exception as error:
+                self._stt_failures += 1
+                conversation.failed("stt", f"The recogniser of '{agent.id}'", error)
+                if self._stt_failures >= MAX_STT_FAILURES:
+                    self._fail(error)
+                    return
+                await clock.sleep(STT_BACKOFF_S)
+            finally:
+                await node.aclose()  # type: ignore[attr-defined]
+
+    def _transcribed(self, conversation: Conversation, event: SpeechEvent | str) -> None:
+        if isinstance(event, str):
+            conversation.post(events.UserInputTranscribed(at=clock.now(), transcript=event, is_final=True))
+            return
+        is_final = event.type == SpeechEventType.FINAL_TRANSCRIPT
+        if not is_final and event.type != SpeechEventType.INTERIM_TRANSCRIPT:
+            return
+        best = event.alternatives[0] if event.alternatives else None
+        conversation.post(
+            events.UserInputTranscribed(
+                at=clock.now(),
+                transcript=best.text.strip() if best is not None else "",
+                is_final=is_final,
+                language=best.language if best is not None else "en",
+                confidence=best.confidence if best is not None else None,
+            )
+        )
+
+
+def _keyterms(options: Mapping[str, Any] | None) -> tuple[str, ...]:
+    for key in options or {}:
+        if key != "keyterms":
+            raise UsageError(f"stt_context_options has the unknown key {key!r}; it takes 'keyterms'.")
+    terms = (options or {}).get("keyterms", ())
+    if isinstance(terms, str) or not all(isinstance(term, str) for term in terms):
+        raise UsageError(f"stt_context_options keyterms is {terms!r}; it takes a list of phrases.")
+    return tuple(terms)

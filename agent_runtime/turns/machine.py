@@ -1,0 +1,521 @@
+"""Who has the floor: the turn machine, a table of states and events.
+
+Theory of operation
+===================
+
+Two parties share one floor. The machine is told what each of them does, in the order in which it happened, and answers
+with commands. It reads no clock and does no I/O: every event carries its time, and what has to happen later stands in
+`deadline`; the owner sends a `Tick` then.
+
+States::
+
+    LISTENING       nobody has the floor
+    USER_SPEAKING   the user's voice is on, nothing of the agent is due
+    USER_PAUSED     the voice stopped (or words came without a voice); the endpointing delays run
+    REPLY_PENDING   the turn is final, and nothing of its reply was heard yet
+    AGENT_SPEAKING  the agent is audible
+    OVERLAP         the user's voice is on over the agent's speech, which is ducked
+    HELD            the same a little longer: the agent's speech stands still, at a sample we know
+
+The end of a turn. Both delays count from the last *voiced sample*, however late anybody learnt of it. After `min_delay`
+the turn is committed if the recogniser owes nothing more for the voice heard; otherwise as soon as it has paid; at
+`max_delay` with whatever is understood so far. With no words at all the machine says so (`AskAgain`) rather than wait
+on: the user spoke and must not meet silence. In manual mode only `CommitRequested` commits.
+
+An interruption has two steps. Voice over the agent's speech is a suspicion: `Duck` at once, `Hold` when it has lasted
+`HOLD_AFTER_S`. Words confirm it: `Cancel`, and the floor is the user's. Otherwise `Release`, and the agent goes on from
+the very sample: as soon as the recogniser says that there were no words, at the latest `RELEASE_AFTER_S` after the
+voice ended. Duration confirms only where there is no recogniser, or where it has been silent for `DEAF_AFTER_S`. A voice that
+goes on for `DEAF_AFTER_S` while the recogniser lives and finds no words in it is noise: the agent goes on over it.
+
+Between the commit and the first sample of the reply the same steps apply with nothing to duck: the reply is held back.
+If words confirm, nothing of it was heard, so it never was: `Reopen` throws it away and the two halves become one turn.
+
+Words that came while the agent's speech may not be interrupted are kept and are the beginning of the next turn.
+
+An event that the table does not list for a state changes nothing but the facts kept below; `TurnMachine.ignored` counts
+them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import ClassVar
+
+from agent_runtime.turns.options import TurnHandling
+from agent_runtime.turns.signals import (
+    AgentStarted,
+    AgentStopped,
+    AskAgain,
+    Cancel,
+    ClearRequested,
+    Command,
+    Commit,
+    CommitRequested,
+    Duck,
+    GiveUpOnVoice,
+    Heard,
+    Hold,
+    Release,
+    Reopen,
+    ReplyPlanned,
+    ReplyTookEffect,
+    Tick,
+    TurnEvent,
+    VoiceStarted,
+    VoiceStopped,
+)
+
+HOLD_AFTER_S = 0.25
+"""From the first voiced sample over the agent's speech to its standing still. Talkers stop within 200 to 300 ms when
+they are interrupted; a breath or a click is shorter."""
+
+RELEASE_AFTER_S = 0.5
+"""From the last voiced sample of a suspected interruption without words to the agent's going on, at the most."""
+
+DEAF_AFTER_S = 5.0
+"""How long a voice may hold the agent while the recogniser finds no words in it."""
+
+ASK_AGAIN_MIN_S = 0.3
+"""A voice that held no words and was shorter than this is a noise that needs no answer."""
+
+
+class State(Enum):
+    LISTENING = "listening"
+    USER_SPEAKING = "user speaking"
+    USER_PAUSED = "user paused"
+    REPLY_PENDING = "reply pending"
+    AGENT_SPEAKING = "agent speaking"
+    OVERLAP = "overlap"
+    HELD = "held"
+
+
+@dataclass(slots=True)
+class _Words:
+    """What has been understood since the last commit."""
+
+    finals: list[str]
+    interim: str = ""
+    owed: bool = False
+    """Whether the recogniser still owes a final for voice that was heard."""
+    at: float | None = None
+    """When the last words came."""
+    sure: bool = True
+
+    @property
+    def text(self) -> str:
+        return " ".join([*self.finals, self.interim]).strip()
+
+
+class TurnMachine:
+    """The state of one conversation's floor.
+
+    Args:
+        options: the delays and policies.
+        has_recogniser: False makes the voice's duration confirm interruptions.
+    """
+
+    def __init__(self, options: TurnHandling, *, has_recogniser: bool = True, has_vad: bool = True) -> None:
+        self.options = options
+        self.has_recogniser = has_recogniser
+        self.has_vad = has_vad
+        self.state = State.LISTENING
+        self.ignored = 0
+        self._voice_on = False
+        self._onset: float | None = None
+        self._last_voiced: float | None = None
+        self._words = _Words([])
+        self._committed: _Words | None = None  # of the turn whose reply is pending, for Reopen
+        self._asked_again = False
+        self._agent_due = False
+        self._agent_audible = False
+        self._interruptible = True
+        self._voice_since_commit = False
+        self._recogniser_spoke = False
+        self._final_at: float | None = None
+        self._in_debt = False
+        self._last_final = ""
+        self._timers: dict[str, float] = {}
+        self._out: list[Command] = []
+
+    # What the owner asks.
+
+    @property
+    def deadline(self) -> float | None:
+        """When the next `Tick` is due."""
+        return min(self._timers.values(), default=None)
+
+    @property
+    def voice_on(self) -> bool:
+        """Whether the user is speaking now, as far as anybody knows."""
+        return self._voice_on
+
+    @property
+    def floor_is_free(self) -> bool:
+        """Whether a new speech of the agent may begin to sound."""
+        return self.state in (State.LISTENING, State.REPLY_PENDING, State.AGENT_SPEAKING)
+
+    @property
+    def pending_transcript(self) -> str:
+        """The words of the turn that is not committed yet."""
+        return self._words.text
+
+    def handle(self, event: TurnEvent) -> list[Command]:
+        """Take what happened and say what to do about it."""
+        row = self._TABLE.get((self.state, type(event)))
+        self._note(event)
+        if row is None:
+            self.ignored += 1
+        else:
+            row(self, event)
+        commands, self._out = self._out, []
+        return commands
+
+    # Facts, kept in every state.
+
+    def _note(self, event: TurnEvent) -> None:
+        match event:
+            case VoiceStarted(onset=onset):
+                self._voice_on = True
+                self._onset = onset
+                self._recogniser_spoke = False
+                self._voice_since_commit = True
+                self._words.owed = self.has_recogniser
+                self._final_at = None
+            case VoiceStopped(last_voiced=last_voiced):
+                self._voice_on = False
+                self._last_voiced = last_voiced
+                # A final that came after the voice's end, while the detector still waited, has paid.
+                paid = self._final_at is not None and self._final_at >= last_voiced
+                self._words.owed = self.has_recogniser and not paid
+            case Heard(is_final=is_final, at=at):
+                self._recogniser_spoke = True
+                if is_final:
+                    self._final_at = at
+                    self._words.owed = self._voice_on
+            case AgentStarted(interruptible=interruptible):
+                self._agent_due = self._agent_audible = True
+                self._interruptible = interruptible and self.options.interruption.enabled
+                self._committed = None
+            case AgentStopped(more=more):
+                self._agent_due, self._agent_audible = more, False
+                self._committed = None if not more else self._committed
+            case ReplyPlanned():
+                self._agent_due = True
+            case ReplyTookEffect():
+                self._committed = None
+
+    def _take_words(self, event: Heard) -> None:
+        words = self._words
+        if event.is_final:
+            words.interim = ""
+            if event.text:
+                words.finals.append(event.text)
+                words.at = event.at
+                words.sure = words.sure and event.sure
+        else:
+            words.interim = event.text
+            words.at = event.at
+
+    def _drop_words(self) -> None:
+        self._words = _Words([], owed=self._voice_on and self.has_recogniser)
+
+    # The user's turn.
+
+    def _user_starts(self, event: VoiceStarted) -> None:
+        self._go(State.USER_SPEAKING)
+
+    def _user_stops(self, event: VoiceStopped) -> None:
+        self._go(State.USER_PAUSED)
+        self._arm_endpoint(event.at)
+
+    def _words_while_speaking(self, event: Heard) -> None:
+        self._take_words(event)
+        if not self.has_vad:
+            self._words_alone(event)
+
+    def _words_out_of_silence(self, event: Heard) -> None:
+        if self._is_late(event):
+            self.ignored += 1
+        else:
+            self._words_alone(event)
+
+    def _is_late(self, event: Heard) -> bool:
+        """Whether these words belong to the turn that is final: the recogniser pays a debt, or says a thing twice."""
+        if not self.has_vad or self._voice_since_commit:
+            return False
+        in_debt, self._in_debt = self._in_debt, self._in_debt and not event.is_final
+        return in_debt or event.text.casefold() == self._last_final.casefold()
+
+    def _words_alone(self, event: Heard) -> None:
+        """Words without a voice: they are their own sign of life."""
+        self._take_words(event)
+        if not self._words.text:
+            return
+        self._last_voiced = event.at
+        self._onset = event.at if self._onset is None else self._onset
+        self._go(State.USER_PAUSED)
+        self._arm_endpoint(event.at)
+
+    def _words_after_voice(self, event: Heard) -> None:
+        if not self.has_vad:
+            self._words_alone(event)
+            return
+        self._take_words(event)
+        self._maybe_commit(event.at, "final transcript")
+
+    def _arm_endpoint(self, at: float) -> None:
+        if self.options.turn_detection == "manual":
+            return
+        since = self._last_voiced if self._last_voiced is not None else at
+        delays = self.options.endpointing
+        self._timers["min_delay"] = max(at, since + delays.min_delay)
+        self._timers["max_delay"] = max(at, since + delays.max_delay)
+        self._maybe_commit(at, "silence")
+
+    def _maybe_commit(self, at: float, reason: str) -> None:
+        """Commit when the shorter delay is over and no words are owed."""
+        if self.options.turn_detection == "manual" and "max_delay" not in self._timers:
+            return
+        early = self.options.turn_detection != "stt"  # there the recogniser's final is the end of the turn
+        if early and "min_delay" in self._timers and at < self._timers["min_delay"]:
+            return
+        if self._words.owed or self._words.interim:
+            self._timers.pop("min_delay", None)
+        elif self._words.finals:
+            self._commit(at, reason)
+        else:
+            self._timers.pop("min_delay", None)  # no words: max_delay decides
+
+    def _commit(self, at: float, reason: str) -> None:
+        words = self._words
+        last_voiced = self._last_voiced if self._last_voiced is not None else at
+        self._out.append(Commit(words.text, reason, last_voiced, words.at, words.sure))
+        self._committed, self._words = words, _Words([])
+        self._in_debt = words.owed or bool(words.interim)
+        self._last_final = words.finals[-1] if words.finals else ""
+        self._asked_again = False
+        self._voice_since_commit = False
+        self._onset = None
+        self._agent_due = True
+        self._go(State.REPLY_PENDING)
+
+    def _no_words(self, at: float) -> None:
+        since = self._last_voiced if self._last_voiced is not None else at
+        long_enough = self._onset is None or since - self._onset >= ASK_AGAIN_MIN_S
+        self._drop_words()
+        self._onset = None
+        if long_enough and self.has_recogniser:
+            self._out.append(AskAgain(after=at - since))
+            self._asked_again = True
+            self._voice_since_commit = False
+            self._agent_due = True
+            self._go(State.REPLY_PENDING)
+        else:
+            self._settle(at)
+
+    def _paused_tick(self, event: Tick) -> None:
+        if self._due("min_delay", event.at, keep=True):
+            self._maybe_commit(event.at, "silence")
+        if self.state is State.USER_PAUSED and self._due("max_delay", event.at):
+            if self._words.text:
+                self._commit(event.at, "max_delay")
+            else:
+                self._no_words(event.at)
+
+    def _commit_on_request(self, event: CommitRequested) -> None:
+        if self._voice_on:  # the user still speaks, but the application has decided
+            self._last_voiced = event.at
+        if self._words.text and not self._words.owed and not self._words.interim:
+            self._commit(event.at, "requested")
+            return
+        self._go(State.USER_PAUSED)
+        self._timers["max_delay"] = event.deadline
+
+    def _clear(self, event: ClearRequested) -> None:
+        self._words = _Words([])
+        self._settle(event.at)
+
+    # The agent's turn.
+
+    def _reply_planned(self, event: ReplyPlanned) -> None:
+        self._go(State.REPLY_PENDING)
+
+    def _agent_starts(self, event: AgentStarted) -> None:
+        self._go(State.AGENT_SPEAKING)
+
+    def _agent_stops(self, event: AgentStopped) -> None:
+        self._settle(event.at)
+
+    def _agent_starts_over_voice(self, event: AgentStarted) -> None:
+        """It began in the same moment as the user: that is an overlap like any other."""
+        if self._interruptible and self._voice_on:
+            self._suspect(event.at)
+
+    def _words_over_agent(self, event: Heard) -> None:
+        """Words while the agent has the floor and no suspicion is open."""
+        if self.has_vad and not self._voice_since_commit and not self._asked_again:
+            # The recogniser pays late what it owed for a turn that is final: it starts no second one.
+            self.ignored += 1
+            return
+        self._take_words(event)
+        if self._may_be_interrupted and self._confirms(event):
+            self._confirm(event.at, "words")
+
+    @property
+    def _may_be_interrupted(self) -> bool:
+        return self._interruptible if self._agent_audible else self.options.interruption.enabled
+
+    def _confirms(self, event: Heard) -> bool:
+        return event.sure and len(self._words.text.split()) >= max(1, self.options.interruption.min_words)
+
+    # An interruption.
+
+    def _voice_over_agent(self, event: VoiceStarted) -> None:
+        if self._may_be_interrupted:
+            self._suspect(event.at)
+
+    def _suspect(self, at: float) -> None:
+        onset = self._onset if self._onset is not None else at
+        self._go(State.OVERLAP)
+        self._out.append(Duck())
+        self._timers["hold"] = max(at, onset + HOLD_AFTER_S)
+        if self.has_recogniser:
+            self._timers["deaf"] = at + DEAF_AFTER_S
+        else:
+            self._timers["confirm"] = max(at, onset + self.options.interruption.min_duration)
+
+    def _voice_over_pending(self, event: VoiceStarted) -> None:
+        """The user goes on, or coughs, before anything of the reply was heard: nothing to duck, so hold at once."""
+        if self._may_be_interrupted:
+            self._suspect(event.at)
+            self._out.remove(Duck())
+            self._hold()
+
+    def _hold(self) -> None:
+        timers = dict(self._timers)
+        timers.pop("hold", None)
+        self._go(State.HELD)
+        self._timers = timers
+        self._out.append(Hold())
+
+    def _voice_goes_on(self, event: VoiceStarted) -> None:
+        self._timers.pop("release", None)
+        if self.has_recogniser:
+            self._timers.setdefault("deaf", event.at + DEAF_AFTER_S)
+        else:
+            self._timers["confirm"] = max(event.at, event.onset + self.options.interruption.min_duration)
+
+    def _voice_over_agent_stops(self, event: VoiceStopped) -> None:
+        self._timers.pop("confirm", None)
+        self._timers.pop("deaf", None)
+        if not self.options.interruption.resume_false_interruption and self.state is State.HELD:
+            self._confirm(event.at, "voice, and resume_false_interruption is off")
+            return
+        timeout = self.options.interruption.false_interruption_timeout
+        if self.has_recogniser and not self._words.owed:
+            self._release(event.at, "no words")
+            return
+        wait = RELEASE_AFTER_S if timeout is None else min(RELEASE_AFTER_S, timeout)
+        self._timers["release"] = max(event.at, event.last_voiced + wait)
+
+    def _words_in_overlap(self, event: Heard) -> None:
+        self._take_words(event)
+        if self._confirms(event):
+            self._confirm(event.at, "words")
+        elif event.is_final and not self._voice_on:
+            self._release(event.at, "no words" if not event.text else "words not certain")
+
+    def _overlap_tick(self, event: Tick) -> None:
+        if self._due("confirm", event.at):
+            self._confirm(event.at, "duration")
+        elif self._due("release", event.at):
+            self._release(event.at, "silence without words")
+        elif self._due("deaf", event.at):
+            self._out.append(GiveUpOnVoice(DEAF_AFTER_S, confirmed=not self._recogniser_spoke))
+            if self._recogniser_spoke:
+                self._release(event.at, "noise without words")
+            else:
+                self._confirm(event.at, "duration, the recogniser is silent")
+        elif self._due("hold", event.at):
+            self._hold()
+
+    def _release(self, at: float, reason: str) -> None:
+        # Certain words that were too few are kept for the next turn; all others were no words.
+        if not (self._words.finals and self._words.sure):
+            self._drop_words()
+        self._out.append(Release(reason))
+        self._go(State.AGENT_SPEAKING if self._agent_audible else State.REPLY_PENDING)
+        if not self._agent_due:
+            self._settle(at)
+
+    def _confirm(self, at: float, reason: str) -> None:
+        if self._committed is not None and not self._agent_audible:
+            self._out.append(Reopen())
+            self._words.finals[:0] = [*self._committed.finals, *filter(None, [self._committed.interim])]
+            self._committed = None
+        else:
+            self._out.append(Cancel(reason))
+        self._agent_due = self._agent_audible = False
+        self._settle(at)
+
+    # After which the floor falls to whoever is there.
+
+    def _settle(self, at: float) -> None:
+        if self._agent_due and self._agent_audible:
+            self._go(State.AGENT_SPEAKING)
+        elif self._voice_on:
+            self._go(State.USER_SPEAKING)
+        elif self._words.text or (self._words.owed and self._last_voiced is not None):
+            self._go(State.USER_PAUSED)
+            self._arm_endpoint(at)
+        elif self._agent_due:
+            self._go(State.REPLY_PENDING)
+        else:
+            self._go(State.LISTENING)
+
+    def _go(self, state: State) -> None:
+        self.state = state
+        self._timers.clear()
+
+    def _due(self, name: str, at: float, *, keep: bool = False) -> bool:
+        due = self._timers.get(name)
+        if due is None or at < due:
+            return False
+        if not keep:
+            del self._timers[name]
+        return True
+
+    _TABLE: ClassVar[dict[tuple[State, type], Callable[..., None]]] = {
+        (State.LISTENING, VoiceStarted): _user_starts,
+        (State.LISTENING, Heard): _words_out_of_silence,
+        (State.LISTENING, ReplyPlanned): _reply_planned,
+        (State.LISTENING, AgentStarted): _agent_starts,
+        (State.USER_SPEAKING, VoiceStopped): _user_stops,
+        (State.USER_SPEAKING, Heard): _words_while_speaking,
+        (State.USER_SPEAKING, AgentStarted): _agent_starts_over_voice,
+        (State.USER_SPEAKING, CommitRequested): _commit_on_request,
+        (State.USER_SPEAKING, ClearRequested): _clear,
+        (State.USER_PAUSED, VoiceStarted): _user_starts,
+        (State.USER_PAUSED, Heard): _words_after_voice,
+        (State.USER_PAUSED, Tick): _paused_tick,
+        (State.USER_PAUSED, CommitRequested): _commit_on_request,
+        (State.USER_PAUSED, ClearRequested): _clear,
+        (State.REPLY_PENDING, VoiceStarted): _voice_over_pending,
+        (State.REPLY_PENDING, Heard): _words_over_agent,
+        (State.REPLY_PENDING, AgentStarted): _agent_starts,
+        (State.REPLY_PENDING, AgentStopped): _agent_stops,
+        (State.AGENT_SPEAKING, VoiceStarted): _voice_over_agent,
+        (State.AGENT_SPEAKING, Heard): _words_over_agent,
+        (State.AGENT_SPEAKING, AgentStopped): _agent_stops,
+        (State.OVERLAP, VoiceStarted): _voice_goes_on,
+        (State.OVERLAP, VoiceStopped): _voice_over_agent_stops,
+        (State.OVERLAP, Heard): _words_in_overlap,
+        (State.OVERLAP, Tick): _overlap_tick,
+        (State.OVERLAP, AgentStopped): _agent_stops,
+        (State.HELD, VoiceStarted): _voice_goes_on,
+        (State.HELD, VoiceStopped): _voice_over_agent_stops,
+        (State.HELD, Heard): _words_in_overlap,
+        (State.HELD, Tick): _overlap_tick,
+        (State.HELD, AgentStopped): _agent_stops,
+    }

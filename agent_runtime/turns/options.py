@@ -1,0 +1,107 @@
+"""How turns are taken: the settings, with the names under which livekit-agents users know them."""
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, TypedDict, TypeVar
+
+from agent_runtime.errors import UsageError
+
+TurnDetectionMode = Literal["vad", "stt", "manual"]
+
+
+class EndpointingOptions(TypedDict, total=False):
+    """`min_delay`, `max_delay`: s from the user's last voiced sample to the commit."""
+
+    min_delay: float
+    max_delay: float
+
+
+class InterruptionOptions(TypedDict, total=False):
+    """`enabled`; `min_duration` (s of voice; counts only without a recogniser); `min_words`;
+    `resume_false_interruption`; `false_interruption_timeout` (s after a voice without words; at most 0.5 is used).
+    """
+
+    enabled: bool
+    min_duration: float
+    min_words: int
+    resume_false_interruption: bool
+    false_interruption_timeout: float | None
+
+
+class TurnHandlingOptions(TypedDict, total=False):
+    """What `AgentSession(turn_handling=...)` takes."""
+
+    turn_detection: TurnDetectionMode | None
+    endpointing: EndpointingOptions
+    interruption: InterruptionOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Endpointing:
+    min_delay: float = 0.5
+    max_delay: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    enabled: bool = True
+    min_duration: float = 0.5
+    min_words: int = 0
+    resume_false_interruption: bool = True
+    false_interruption_timeout: float | None = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class TurnHandling:
+    """The settings, checked and complete."""
+
+    turn_detection: TurnDetectionMode | None = "vad"
+    endpointing: Endpointing = field(default_factory=Endpointing)
+    interruption: Interruption = field(default_factory=Interruption)
+
+    @classmethod
+    def of(cls, given: "TurnHandlingOptions | TurnHandling | None") -> "TurnHandling":
+        """Fill up what was given with the defaults.
+
+        Raises:
+            UsageError: an unknown key, or a value that cannot be.
+        """
+        if given is None:
+            return cls()
+        if isinstance(given, TurnHandling):
+            return given
+        _known(given, cls, "turn_handling")
+        mode = given.get("turn_detection", "vad")
+        if mode not in ("vad", "stt", "manual", None):
+            raise UsageError(f"turn_handling turn_detection is {mode!r}; it may be 'vad', 'stt', 'manual' or None.")
+        endpointing = _fill(Endpointing(), given.get("endpointing"), "turn_handling endpointing")
+        interruption = _fill(Interruption(), given.get("interruption"), "turn_handling interruption")
+        if not 0 <= endpointing.min_delay <= endpointing.max_delay:
+            raise UsageError(
+                f"turn_handling endpointing has min_delay {endpointing.min_delay!r} and max_delay "
+                f"{endpointing.max_delay!r}; it needs 0 <= min_delay <= max_delay, in seconds."
+            )
+        return cls(turn_detection=mode, endpointing=endpointing, interruption=interruption)
+
+
+T = TypeVar("T", Endpointing, Interruption)
+
+
+def _known(given: Any, kind: type, where: str) -> None:
+    if not isinstance(given, dict):
+        raise UsageError(f"{where} is {given!r}; it takes a dict.")
+    names = [each.name for each in fields(kind)]
+    for key in given:
+        if key not in names:
+            raise UsageError(f"{where} has the unknown key {key!r}; it takes {', '.join(names)}.")
+
+
+def _fill(defaults: T, given: Any, where: str) -> T:
+    if given is None:
+        return defaults
+    _known(given, type(defaults), where)
+    for key, value in given.items():
+        wanted = getattr(defaults, key)
+        fits = isinstance(value, bool) == isinstance(wanted, bool) and isinstance(value, int | float | None)
+        if not fits or (value is None and key != "false_interruption_timeout") or (value or 0) < 0:
+            raise UsageError(f"{where} {key} is {value!r}; it takes a {type(wanted).__name__} that is not negative.")
+    return replace(defaults, **given)

@@ -1,0 +1,157 @@
+"""What the turn machine is told, and what it answers. Each signal carries its time, in seconds of loop time."""
+
+from dataclasses import dataclass
+
+# Events
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceStarted:
+    at: float
+    onset: float
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceStopped:
+    at: float
+    last_voiced: float
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The recogniser's reading. `sure` is False where it does not trust its own words (see `stt.MIN_CONFIDENCE`)."""
+
+    at: float
+    text: str
+    is_final: bool
+    sure: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyPlanned:
+    """A reply or an announcement is being made; nothing of it was heard."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStarted:
+    """The first sample of a speech left the sink."""
+
+    at: float
+    interruptible: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStopped:
+    """A speech is over: played to its end, cancelled, or it came to nothing. `more` says that another is under way."""
+
+    at: float
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyTookEffect:
+    """A tool of the pending reply has started: its turn cannot be reopened any more."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRequested:
+    """The application ends the user's turn; it waits for the recogniser until `deadline`."""
+
+    at: float
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClearRequested:
+    """The application throws the user's words away."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The time has come that `TurnMachine.deadline` named."""
+
+    at: float
+
+
+TurnEvent = (
+    VoiceStarted
+    | VoiceStopped
+    | Heard
+    | ReplyPlanned
+    | AgentStarted
+    | AgentStopped
+    | ReplyTookEffect
+    | CommitRequested
+    | ClearRequested
+    | Tick
+)
+
+
+# Commands
+
+
+@dataclass(frozen=True, slots=True)
+class Duck:
+    """Play the agent's speech softly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Let nothing of the agent's speech sound, and remember the sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """It was no interruption: on from that sample, at full level."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """It was one: end the agent's speech here."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reopen:
+    """Throw away the reply, of which nothing was heard: its turn goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The user's turn is final."""
+
+    transcript: str
+    reason: str
+    last_voiced: float
+    transcribed_at: float | None
+    sure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AskAgain:
+    """The user spoke, and `after` seconds later there are still no words."""
+
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUpOnVoice:
+    """A voice held the agent for `after` seconds without words: the recogniser is deaf (`confirmed`), or it is noise.
+
+    A `Cancel` or a `Release` follows.
+    """
+
+    after: float
+    confirmed: bool
+
+
+Command = Duck | Hold | Release | Cancel | Reopen | Commit | AskAgain | GiveUpOnVoice
