@@ -22,7 +22,7 @@ from agent_runtime.reply import current as current_reply
 from agent_runtime.run_result import RunResult
 from agent_runtime.speech import SpeechHandle
 from agent_runtime.stt import STT, SpeechEvent, SpeechEventType, STTContext
-from agent_runtime.text.transforms import TextTransform, chain
+from agent_runtime.text.transforms import TextTransform, compose
 from agent_runtime.tools import ToolChoice, tool_hint
 from agent_runtime.trace.log import EventLog
 from agent_runtime.tts import TTS
@@ -79,8 +79,8 @@ class AgentSession(Generic[Userdata]):
         self.turn_handling = TurnHandling.of(turn_handling)
         self.max_tool_steps = max_tool_steps
         self.user_away_timeout = user_away_timeout
-        self._transforms = tuple(tts_text_transforms)
-        self.text_transform()  # a wrong name fails here
+        self.text_transform = compose(tts_text_transforms)
+        """Makes what a phrase goes through before it is spoken: one for each utterance, as it may remember."""
         self._given = {"vad": vad, "stt": stt, "llm": llm, "tts": tts}
         if vad is NOT_GIVEN:
             vad = "local/silero" if stt is not None else None
@@ -129,6 +129,10 @@ class AgentSession(Generic[Userdata]):
     @property
     def tts(self) -> TTS | None:
         return self._tts
+
+    @property
+    def has_started(self) -> bool:
+        return self._conversation is not None
 
     @property
     def log(self) -> EventLog:
@@ -244,7 +248,7 @@ class AgentSession(Generic[Userdata]):
                 raise UsageError(
                     "Rooms come later: start the script with 'console', or give start(input=..., output=...)."
                 )
-            input, output = attach(self, input, output)  # noqa: A001
+            input, output = attach(self, agent, input, output)  # noqa: A001
         self._source, self._sink = input, output
         await self._prewarm(agent)
         loop = asyncio.get_running_loop()
@@ -258,7 +262,7 @@ class AgentSession(Generic[Userdata]):
         for node in (self._stt, self.tts_of(agent), self.llm_of(agent)):
             prewarm = getattr(node, "prewarm", None)
             if prewarm is not None:
-                await prewarm()
+                prewarm()
 
     async def _run(self, agent: Agent) -> None:
         assert self._stop is not None and self._started is not None
@@ -345,9 +349,9 @@ class AgentSession(Generic[Userdata]):
 
     async def aclose(self) -> None:
         """End it now. From any state, any number of times, also from inside a tool (which then ends with it)."""
-        if self._main is None:
+        if self._main is None or self._stop is None:
+            await self._release()
             return
-        assert self._stop is not None
         self._stop.set()
         if self._is_inside():
             return
@@ -514,10 +518,6 @@ class AgentSession(Generic[Userdata]):
                 self._conversation.post(events.EngineRestarted(at=clock.now(), engine=engine, reason=reason))
 
         return note
-
-    def text_transform(self) -> TextTransform:
-        """What a phrase goes through before it is spoken; one for each utterance, as it may remember."""
-        return chain(self._transforms)
 
     def phrase_ready(self, agent: Agent, raw: str) -> None:
         reply = current_reply.get(None)

@@ -125,6 +125,15 @@ def check(descriptor: Descriptor) -> None:
     raise UsageError(f"The {what} {name!r} cannot be reached by this version yet; {local!r} runs on this machine.")
 
 
+def _value(text: str) -> str | int | float:
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return text
+
+
 def resolve(kind: Kind, given: Any) -> Any:
     """The node that `given` names; an object is taken as it is, None stays None.
 
@@ -135,7 +144,7 @@ def resolve(kind: Kind, given: Any) -> Any:
         return given
     descriptor = parse(kind, given)
     check(descriptor)
-    options: dict[str, str] = dict(descriptor.options)
+    options: dict[str, Any] = {name: _value(value) for name, value in descriptor.options.items()}
     if descriptor.suffix is not None:
         option = SUFFIX_OPTION.get(kind)
         if option is None:

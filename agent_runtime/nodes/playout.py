@@ -277,6 +277,7 @@ class Playout:
             self._wakeup = None
 
     def _begin(self) -> None:
+        self._seamless = False
         utterance = self._floor.next_utterance()
         if utterance is None or self._held:
             return
@@ -286,7 +287,7 @@ class Playout:
             self._floor.utterance_over(utterance, 0.0, utterance.all_heard(), cut=False)
             self._begin()
         elif not utterance.starved and self._floor.may_start():
-            self._current, self._seamless = utterance, False
+            self._current = utterance
             self._base = self.sink.played_samples + self.sink.queued_samples
             self._gain = self._last_gain = 1.0
             self._fill()

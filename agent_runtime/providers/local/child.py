@@ -38,7 +38,9 @@ class ChildEngine:
     knows nothing of what the old one was told.
     """
 
-    def __init__(self, name: str, target: str, options: dict[str, Any] | None = None, *, deadline: float = 10.0) -> None:
+    def __init__(
+        self, name: str, target: str, options: dict[str, Any] | None = None, *, deadline: float = 10.0
+    ) -> None:
         self.name = name
         self.watch = clock.Stopwatch()
         """Machine time spent waiting for this engine."""
@@ -58,10 +60,11 @@ class ChildEngine:
         """Call `method(*args)` on the engine in the child and return what it returned.
 
         Raises:
-            EngineDied: the child ended instead of answering.
+            EngineDied: the child ended instead of answering, or has been closed.
             EngineStalled: it did not answer within the deadline; it has been killed.
             ProviderError: the engine raised; it lives on.
         """
+        self._must_be_open()
         return await clock.offload(self._exchange, method, args, executor=self._thread)
 
     def post(self, method: str, *args: object) -> None:
@@ -81,11 +84,14 @@ class ChildEngine:
         await clock.offload(self._kill, executor=self._thread)
         self._thread.shutdown(wait=False)
 
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise EngineDied(f"{self.name} is closed.", provider=self.name)
+
     # In the engine's thread.
 
     def _exchange(self, method: str, args: tuple[object, ...]) -> Any:
-        if self._closed:
-            raise EngineDied(f"{self.name} is closed.", provider=self.name)
+        self._must_be_open()
         with self.watch:
             if self._process is None or self._pipe is None:
                 self._start()

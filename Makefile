@@ -1,0 +1,48 @@
+# Everything here needs make and a Python 3.11, 3.12 or 3.13; PYTHON=python3.13 chooses one.
+SCRIPT ?= agents/clock.py
+# The recorded caller that the picture in the README is drawn from.
+CALLER ?= agents/clock.wav
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench sound-bus lock clean setup setup-test
+
+help: ## say what can be made
+	@awk -F ':.*## ' '/^[a-z./-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: setup ## talk with agents/clock.py (SCRIPT=other.py, ARGS="--text")
+	@$(BIN)/agent-runtime console $(SCRIPT) $(ARGS)
+
+test: setup-test ## run every test (ARGS="tests/test_clock.py -k jump")
+	@sh scripts/sound-bus.sh || echo "Tests that need it are skipped."
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: setup-test ## format, lint, types, import rules
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports
+
+bench: setup ## measure, print both sides of each ratio, fail where a bound is missed
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+docs/call.svg: setup ## draw the recorded call for the README
+	@out=$$(mktemp -d) && $(BIN)/agent-runtime console $(SCRIPT) --input $(CALLER) --out $$out && cp $$out/call.svg $@; \
+	  status=$$?; rm -rf $$out; exit $$status
+
+sound-bus: ## install what the tests make a virtual sound card of
+	@sh scripts/sound-bus.sh
+
+lock: setup ## write requirements/*.txt again (UPGRADE=1 takes the newest)
+	@UPGRADE=$(UPGRADE) sh scripts/lock.sh
+
+clean: ## remove the environment, caches and what calls wrote here
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .bench build dist
+	rm -f call.wav call.svg call.jsonl agent-runtime.log
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+setup:
+	@PYTHON="$(PYTHON)" sh scripts/venv.sh run
+
+setup-test:
+	@PYTHON="$(PYTHON)" sh scripts/venv.sh test

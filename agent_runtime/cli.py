@@ -1,0 +1,185 @@
+"""The command line: `agent-runtime console agents/clock.py`, and `cli.run_app(server)` at the foot of a script."""
+
+import argparse
+import importlib.util
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, NoReturn
+
+from agent_runtime.errors import AgentRuntimeError, UsageError
+
+if TYPE_CHECKING:
+    from agent_runtime.worker.server import AgentServer
+
+DESCRIPTION = """\
+Talk to a voice agent, and see what it is made of.
+
+  agent-runtime console agents/clock.py           talk to it with microphone and speaker
+  agent-runtime console agents/clock.py --text    the same with the keyboard
+  agent-runtime console agents/clock.py --input question.wav
+                                                  play a recording to it, in virtual time
+  agent-runtime explain agents/clock.py           what it is wired of, what is missing, what leaves this machine
+"""
+
+EPILOG = """\
+Inside a script that ends with cli.run_app(server), leave out its name: python agents/clock.py console --text
+"""
+
+LATER = "LiveKit rooms come in a later version, and with them '{0}'; use 'console' to talk to the agent until then."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command `agent-runtime`. Returns the exit status: 2 for what the user can mend, 130 after Ctrl-C."""
+    return _guarded(_run, list(sys.argv[1:] if argv is None else argv), None)
+
+
+def run_app(server: "AgentServer") -> NoReturn:
+    """Run the command line for the script that calls this, and exit."""
+    sys.exit(_guarded(_run, sys.argv[1:], server))
+
+
+def _guarded(function: Callable[[list[str], "AgentServer | None"], int], argv: list[str], server: "AgentServer | None") -> int:
+    debug = "--debug" in argv
+    try:
+        return function(argv, server)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 141
+    except AgentRuntimeError as error:
+        if debug:
+            raise
+        print(f"agent-runtime: {error}", file=sys.stderr)
+        return 2
+    except Exception as error:
+        if debug:
+            raise
+        print(
+            f"agent-runtime: {type(error).__name__}: {error} ({_place(error)}); add --debug for the traceback.",
+            file=sys.stderr,
+        )
+        return 2
+
+
+def _place(error: BaseException) -> str:
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return f"{Path(frame.tb_frame.f_code.co_filename).name}, line {frame.tb_lineno}" if frame else "no traceback"
+
+
+def _run(argv: list[str], server: "AgentServer | None") -> int:
+    options = _parser(with_script=server is None).parse_args(argv)
+    if options.command in ("dev", "start", "connect"):
+        raise UsageError(LATER.format(options.command))
+    if options.command == "console":
+        from agent_runtime.io.console import console
+
+        return console(options, lambda: (server or load_server(options.script)), _script_path(options))
+    from agent_runtime.io.console import explain_script
+
+    return explain_script(server or load_server(options.script), _script_path(options))
+
+
+def _script_path(options: argparse.Namespace) -> Path:
+    return Path(getattr(options, "script", None) or sys.argv[0])
+
+
+def _parser(*, with_script: bool) -> argparse.ArgumentParser:
+    from agent_runtime import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="agent-runtime" if with_script else None,
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"agent-runtime {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text)
+        if with_script:
+            made.add_argument("script", metavar="SCRIPT", help="a Python file with an AgentServer in it")
+        made.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks")
+        return made
+
+    _add_console_options(command("console", "Talk to the agent here."))
+    command("explain", "Say what the agent is wired of, without starting it.")
+    for name in ("dev", "start", "connect"):
+        command(name, "Join LiveKit rooms (comes in a later version).")
+    return parser
+
+
+def _add_console_options(console: argparse.ArgumentParser) -> None:
+    how = console.add_argument_group("how to talk")
+    how.add_argument("--text", action="store_true", help="with the keyboard instead of a microphone")
+    how.add_argument("--input", metavar="FILE.wav", help="play a recording to it; in virtual time, as fast as it computes")
+    how.add_argument("--realtime", action="store_true", help="play the recording by the wall clock")
+    how.add_argument(
+        "--now", metavar="TIME", help="what the wall clock shows when a played call starts (2026-01-05T09:30:00+00:00)"
+    )
+    sound = console.add_argument_group("sound")
+    sound.add_argument("--input-device", metavar="X", help="microphone: a number, a name or a part of it")
+    sound.add_argument("--output-device", metavar="Y", help="speaker: the same")
+    sound.add_argument("--list-devices", action="store_true", help="show microphones and speakers, and end")
+    sound.add_argument("--no-aec", action="store_true", help="no echo cancellation: for headphones")
+    sound.add_argument(
+        "--half-duplex", action="store_true", help="no echo cancellation, and a deaf microphone while the agent speaks"
+    )
+    kept = console.add_argument_group("what is kept")
+    kept.add_argument(
+        "--out",
+        metavar="DIR",
+        help="where call.wav, call.svg and call.jsonl go (played calls: the current folder; live ones: only if given)",
+    )
+
+
+def load_server(script: str) -> "AgentServer":
+    """Run a script and find its server.
+
+    Raises:
+        UsageError: there is no such file, it raises, or it has no server, two, or one without an entrypoint.
+    """
+    from agent_runtime.worker.server import AgentServer
+
+    path = Path(script)
+    if not path.is_file():
+        raise UsageError(f"There is no script {script!r}; name a Python file, for example agents/clock.py.")
+    module = _execute(path)
+    servers = {id(value): value for value in vars(module).values() if isinstance(value, AgentServer)}
+    if len(servers) != 1:
+        found = f"{len(servers)} servers" if servers else "no AgentServer"
+        raise UsageError(f"The script {script!r} has {found}; it needs one: server = AgentServer().")
+    server = next(iter(servers.values()))
+    try:
+        _ = server.entrypoint
+    except UsageError as error:
+        raise UsageError(f"The script {script!r} has no entrypoint: {error}") from error
+    return server
+
+
+def _execute(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("agent_script", path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{str(path)!r} is no Python file; name one, for example agents/clock.py.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["agent_script"] = module  # so that its classes can be found by pydantic and pickle
+    sys.path.insert(0, str(path.parent.resolve()))
+    try:
+        spec.loader.exec_module(module)
+    except AgentRuntimeError as error:
+        raise UsageError(f"The script {str(path)!r} cannot be used: {error}") from error
+    except Exception as error:
+        raise UsageError(
+            f"The script {str(path)!r} raised {type(error).__name__}: {error} ({_place(error)}); "
+            "mend it, or add --debug for the traceback."
+        ) from error
+    return module
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,301 @@
+"""One call in the console: an entrypoint, a room made of a source and a sink, and what is kept of it.
+
+The same code runs live (real devices, real time), played (a recording as the caller, virtual time by default) and in
+text. It ends when the session ends, when the caller is gone and the agent is done, or when the user quits.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agent_runtime import clock
+from agent_runtime.agent import Agent
+from agent_runtime.audio.endpoints import AudioSink, AudioSource
+from agent_runtime.audio.frame import FRAME_S, INPUT_RATE, AudioFrame
+from agent_runtime.errors import UsageError
+from agent_runtime.events import Event
+from agent_runtime.session import AgentSession
+from agent_runtime.trace.log import JsonlWriter
+from agent_runtime.trace.recording import CallRecorder
+from agent_runtime.worker.job import JobContext
+from agent_runtime.worker.server import AgentServer
+
+IDLE_AFTER_INPUT_S = 4.0
+"""How long after the recording's end a turn may still become final: more than the default `max_delay`."""
+
+
+class CallerFromFile(AudioSource):
+    """A recorded caller, who stays on the line in silence when the recording is over.
+
+    `recorded` is set when its last sample was heard.
+    """
+
+    def __init__(self, recorded: AudioSource) -> None:
+        self._recording = recorded
+        self._closed = False
+        self.recorded = asyncio.Event()
+
+    async def frames(self) -> AsyncIterator[AudioFrame]:
+        at = clock.now()
+        async for frame in self._recording.frames():
+            yield frame
+            at = (frame.at if frame.at is not None else at) + frame.duration
+        self.recorded.set()
+        silence = bytes(2 * int(FRAME_S * INPUT_RATE))
+        number = 0
+        while not self._closed:
+            number += 1
+            await clock.sleep_until(at + number * FRAME_S)
+            yield AudioFrame(silence, INPUT_RATE, at=at + (number - 1) * FRAME_S)
+
+    async def aclose(self) -> None:
+        self._closed = True
+        await self._recording.aclose()
+
+
+class _Tapped(AudioSource):
+    """A source whose frames somebody else sees too."""
+
+    def __init__(self, source: AudioSource, tap: Callable[[AudioFrame], None]) -> None:
+        self._source = source
+        self._tap = tap
+
+    async def frames(self) -> AsyncIterator[AudioFrame]:
+        async for frame in self._source.frames():
+            self._tap(frame)
+            yield frame
+
+    async def aclose(self) -> None:
+        await self._source.aclose()
+
+
+@dataclass(slots=True)
+class Kept:
+    """What a call leaves behind."""
+
+    events: list[Event] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    failure: BaseException | None = None
+    machine_s: dict[str, float] = field(default_factory=dict)
+    """Machine time that each engine took, where it is measured."""
+    length_s: float = 0.0
+    signal: int | None = None
+
+
+class Recorder:
+    """Keeps call.wav and call.jsonl in a folder, from the session's start on."""
+
+    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+        self.folder = folder
+        self._say = say
+        self._wav: CallRecorder | None = None
+        self._log: JsonlWriter | None = None
+        self._ok = True
+
+    @property
+    def failed(self) -> bool:
+        return not self._ok
+
+    def start(self, at: float) -> None:
+        self._wav = CallRecorder(self.folder / "call.wav", started=at, on_error=self._stopped("call.wav"))
+        self._log = JsonlWriter(self.folder / "call.jsonl", started=at, on_error=self._stopped("call.jsonl"))
+
+    def _stopped(self, name: str) -> Callable[[OSError], None]:
+        def note(error: OSError) -> None:
+            self._ok = False
+            self._say(
+                f"Cannot write {self.folder / name}: {error.strerror or error}; the call goes on without it. "
+                "Make room, or name another folder with --out."
+            )
+
+        return note
+
+    def heard(self, frame: AudioFrame) -> None:
+        if self._wav is not None:
+            self._wav.caller(frame)
+
+    def played(self, at: float, pcm: bytes) -> None:
+        if self._wav is not None:
+            self._wav.agent(at, pcm)
+
+    def event(self, event: Event) -> None:
+        if self._log is not None:
+            self._log(event)
+
+    def close(self, at: float | None = None) -> None:
+        """Also from a signal handler: the files are whole afterwards."""
+        if self._wav is not None:
+            self._wav.close(at)
+        if self._log is not None:
+            self._log.close()
+
+
+class CallRoom:
+    """The room of a console call: it waits for the script's session and connects it."""
+
+    name = "console"
+
+    def __init__(self, source: AudioSource | None, sink: AudioSink | None, recorder: Recorder | None) -> None:
+        self.source = source
+        self.sink = sink
+        self.session: asyncio.Future[AgentSession[Any]] = asyncio.get_running_loop().create_future()
+        self._recorder = recorder
+
+    def attach(
+        self,
+        session: AgentSession[Any],
+        agent: Agent,
+        given_input: AudioSource | None,
+        given_output: AudioSink | None,
+    ) -> tuple[AudioSource | None, AudioSink | None]:
+        if self.session.done():
+            raise UsageError("A second session starts in the console's room; a call has one session.")
+        source, sink = given_input or self.source, given_output or self.sink
+        if self._recorder is not None:
+            self._recorder.start(clock.now())
+            session.log.subscribe(self._recorder.event)
+            if source is not None:
+                source = _Tapped(source, self._recorder.heard)
+        self.session.set_result(session)
+        return source, sink
+
+
+class ConsoleCall:
+    """Runs one call.
+
+    Args:
+        make_ends: makes the source and the sink, on the loop; it gets the recorder's `played`.
+        recorder: None keeps nothing.
+        on_session: told the session before its first event.
+        until: awaited beside the call: when it returns, the call ends; what it raises ends it too.
+    """
+
+    def __init__(
+        self,
+        server: AgentServer,
+        *,
+        source: AudioSource | None,
+        sink: AudioSink | None,
+        recorder: Recorder | None,
+        on_session: Callable[[AgentSession[Any]], None],
+        until: Callable[[AgentSession[Any]], Any] | None = None,
+    ) -> None:
+        self._server = server
+        self._room = CallRoom(source, sink, recorder)
+        self._recorder = recorder
+        self._on_session = on_session
+        self._until = until
+        self._ctx = JobContext(room=self._room)
+        self._quit: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        self.kept = Kept()
+
+    def quit(self, signal_number: int | None = None) -> None:
+        """End the call: what is being said is cut."""
+        if not self._quit.done():
+            self._quit.set_result(signal_number)
+
+    async def run(self) -> Kept:
+        """The call, from the entrypoint to the last callback.
+
+        Raises:
+            Exception: what the entrypoint raised, or what the session failed with.
+        """
+        with self._signals():
+            entry = asyncio.ensure_future(self._server.entrypoint(self._ctx))
+            self._room.session.add_done_callback(self._meet)
+            await asyncio.wait([entry, self._room.session, self._quit], return_when=asyncio.FIRST_COMPLETED)
+            if entry.done() and not entry.cancelled() and entry.exception() is not None:
+                await self._end_session("error")
+                raise entry.exception()  # type: ignore[misc]
+            if not self._room.session.done() and not self._quit.done():
+                raise UsageError(
+                    "The entrypoint ended without starting a session; write 'await session.start(agent=..., room=ctx.room)'."
+                )
+            reason = await self._talk(entry)
+            await self._end_session(reason)
+            await self._ctx.run_shutdown_callbacks(reason)
+        return self.kept
+
+    def _meet(self, session: "asyncio.Future[AgentSession[Any]]") -> None:
+        if not session.cancelled():
+            session.result().log.subscribe(self.kept.events.append)
+
+    async def _talk(self, entry: "asyncio.Future[None]") -> str:
+        waits: set[asyncio.Future[Any]] = {self._quit, asyncio.ensure_future(self._ctx.wait_for_shutdown())}
+        tasks: list[asyncio.Future[Any]] = []
+        if self._room.session.done():
+            session = self._room.session.result()
+            tasks.append(asyncio.ensure_future(self._session_over(session, entry)))
+            if self._until is not None:
+                tasks.append(asyncio.ensure_future(self._until(session)))
+        done, _ = await asyncio.wait([*waits, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in [*tasks, *(waits - {self._quit})]:
+            if not task.done():
+                task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*tasks, return_exceptions=True)
+        if self._quit in done:
+            self.kept.signal = self._quit.result()
+        if not entry.done():
+            entry.cancel()
+        for each in (entry, *tasks):
+            if each.done() and not each.cancelled() and (error := each.exception()) is not None:
+                self.kept.failure = self.kept.failure or error
+        return "error" if self.kept.failure is not None else "user_initiated"
+
+    async def _session_over(self, session: AgentSession[Any], entry: "asyncio.Future[None]") -> None:
+        while not session.has_started:
+            if entry.done():
+                return
+            await asyncio.wait([entry], timeout=0.05)
+        await session.wait_closed()
+
+    async def _end_session(self, reason: str) -> None:
+        try:
+            if self._room.session.done():
+                session = self._room.session.result()
+                await session.aclose()
+                self._measure(session)
+        finally:
+            for end in (self._room.source, self._room.sink):
+                if end is not None:
+                    await end.aclose()
+            if self._recorder is not None:
+                self._recorder.close(clock.now())
+
+    def _measure(self, session: AgentSession[Any]) -> None:
+        for node in (session.vad, session.stt, session.llm, session.tts):
+            watch = getattr(node, "watch", None)
+            if watch is not None and node is not None:
+                self.kept.machine_s[node.label] = watch.seconds
+        events = self.kept.events
+        if events:
+            self.kept.length_s = events[-1].at - events[0].at
+
+    @contextlib.contextmanager
+    def _signals(self) -> Any:
+        """The first Ctrl-C or SIGTERM ends the call in order, the second at once; both leave whole files."""
+        loop = asyncio.get_running_loop()
+
+        def caught(number: int) -> None:
+            if self._quit.done() and self._quit.result() is not None:
+                if self._recorder is not None:
+                    self._recorder.close()
+                sys.stdout.flush()
+                os._exit(128 + number)
+            self.quit(number)
+
+        wanted = (signal.SIGINT, signal.SIGTERM)
+        for number in wanted:
+            loop.add_signal_handler(number, caught, number)
+        try:
+            yield
+        finally:
+            for number in wanted:
+                loop.remove_signal_handler(number)

@@ -1,0 +1,97 @@
+"""The call that an entrypoint is run for."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from agent_runtime.audio.endpoints import AudioSink, AudioSource
+from agent_runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from agent_runtime.agent import Agent
+    from agent_runtime.session import AgentSession
+
+ROOMS_COME_LATER = "LiveKit rooms come in a later version; talk to the agent with 'console' until then."
+
+ShutdownCallback = Callable[[], Awaitable[None]] | Callable[[str], Awaitable[None]]
+
+
+class Room(Protocol):
+    """Where a session's sound comes from and goes: what `session.start(room=ctx.room)` is given."""
+
+    name: str
+
+    def attach(
+        self,
+        session: "AgentSession[Any]",
+        agent: "Agent",
+        given_input: AudioSource | None,
+        given_output: AudioSink | None,
+    ) -> tuple[AudioSource | None, AudioSink | None]:
+        """Called once, when a session starts in the room; what was given to `start()` goes before the room's own."""
+
+
+@dataclass(slots=True)
+class JobProcess:
+    """What a process keeps for all its calls: `server.setup_fnc` fills `userdata`."""
+
+    userdata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Job:
+    """What is known of the call beforehand."""
+
+    id: str
+    metadata: str = ""
+
+
+class JobContext:
+    """One call. The entrypoint gets it, makes an `AgentSession` and starts it with `room=ctx.room`."""
+
+    def __init__(self, *, room: Room, job: Job | None = None, proc: JobProcess | None = None) -> None:
+        self.room = room
+        self.job = job or Job("console")
+        self.proc = proc or JobProcess()
+        self._callbacks: list[ShutdownCallback] = []
+        self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def connect(self, **_: Any) -> None:
+        """Join the room. In the console there is nothing to join."""
+
+    async def wait_for_participant(self, *, identity: str | None = None) -> Any:
+        """The caller, once there.
+
+        Raises:
+            UsageError: this is no LiveKit room.
+        """
+        raise UsageError(f"There is no participant to wait for in the console. {ROOMS_COME_LATER}")
+
+    def add_shutdown_callback(self, callback: ShutdownCallback) -> None:
+        """Await `callback()`, or `callback(reason)` if it takes one argument, when the call is over."""
+        self._callbacks.append(callback)
+
+    def shutdown(self, reason: str = "") -> None:
+        """End the call."""
+        if not self._ended.done():
+            self._ended.set_result(reason)
+
+    async def wait_for_shutdown(self) -> str:
+        """For whoever runs the job: the reason given to `shutdown()`."""
+        return await asyncio.shield(self._ended)
+
+    async def run_shutdown_callbacks(self, reason: str) -> None:
+        """For whoever runs the job: each callback once, in order; the first error is raised after the last of them."""
+        import inspect
+
+        callbacks, self._callbacks = self._callbacks, []
+        errors: list[Exception] = []
+        for callback in callbacks:
+            try:
+                takes_reason = bool(inspect.signature(callback).parameters)
+                await (callback(reason) if takes_reason else callback())  # type: ignore[call-arg]
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]

@@ -1,0 +1,60 @@
+"""AgentServer: what a script hands to the command line: its entrypoint."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, overload
+
+from agent_runtime.errors import UsageError
+from agent_runtime.worker.job import JobContext, JobProcess
+
+Entrypoint = Callable[[JobContext], Awaitable[None]]
+
+
+class AgentServer:
+    """Holds one entrypoint, which is run for each call.
+
+    ``@server.rtc_session()`` marks it. `setup_fnc`, if set, is called once in each process, before its first call.
+    """
+
+    def __init__(self, *, setup_fnc: Callable[[JobProcess], Any] | None = None) -> None:
+        self.setup_fnc = setup_fnc
+        self.agent_name = ""
+        self._entrypoint: Entrypoint | None = None
+
+    @overload
+    def rtc_session(self, func: Entrypoint, /) -> Entrypoint: ...
+    @overload
+    def rtc_session(self, /, *, agent_name: str = "") -> Callable[[Entrypoint], Entrypoint]: ...
+    def rtc_session(
+        self, func: Entrypoint | None = None, /, *, agent_name: str = ""
+    ) -> Entrypoint | Callable[[Entrypoint], Entrypoint]:
+        """Decorate the entrypoint: ``async def entrypoint(ctx: JobContext) -> None``.
+
+        Raises:
+            UsageError: the server has an entrypoint, or the function is no coroutine function.
+        """
+
+        def decorate(function: Entrypoint) -> Entrypoint:
+            name = getattr(function, "__name__", repr(function))
+            if self._entrypoint is not None:
+                other = getattr(self._entrypoint, "__name__", repr(self._entrypoint))
+                raise UsageError(
+                    f"This server has two entrypoints, '{other}' and '{name}'; "
+                    "take @server.rtc_session() from one of them."
+                )
+            if not asyncio.iscoroutinefunction(function):
+                raise UsageError(f"The entrypoint '{name}' is no coroutine function; write 'async def {name}(ctx)'.")
+            self._entrypoint = function
+            self.agent_name = agent_name
+            return function
+
+        return decorate if func is None else decorate(func)
+
+    @property
+    def entrypoint(self) -> Entrypoint:
+        """The function marked by `rtc_session`; `UsageError` where there is none."""
+        if self._entrypoint is None:
+            raise UsageError(
+                "This server has no entrypoint; put @server.rtc_session() above 'async def entrypoint(ctx: JobContext)'."
+            )
+        return self._entrypoint
