@@ -15,7 +15,7 @@ run: setup ## talk with agents/clock.py (SCRIPT=other.py, ARGS="--text")
 
 test: setup-test ## run every test (ARGS="tests/test_clock.py -k jump")
 	@sh scripts/sound-bus.sh || echo "Tests that need it are skipped."
-	@$(BIN)/python -m pytest $(ARGS)
+	@tmp=$$(mktemp -d) && $(BIN)/python -m pytest --basetemp=$$tmp/pytest $(ARGS); status=$$?; rm -rf $$tmp; exit $$status
 
 check: setup-test ## format, lint, types, import rules
 	$(BIN)/python -m ruff format --check .

@@ -1,7 +1,7 @@
 """An agent: instructions, tools, hooks, and the nodes of the pipeline, each of which can be overridden."""
 
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agent_runtime.audio.frame import AudioFrame
@@ -70,6 +70,10 @@ class Agent:
     @property
     def instructions(self) -> str:
         return self._instructions
+
+    @property
+    def tool_context(self) -> ToolContext:
+        return self._tools
 
     @property
     def tools(self) -> list[FunctionTool]:
@@ -158,7 +162,7 @@ class Agent:
         self._chat_ctx = chat_ctx.copy()
 
 
-async def call_node(result: object) -> AsyncIterator[Any]:
+async def call_node(result: object) -> AsyncGenerator[Any]:
     """What a node gave, as one stream: an async iterable, a coroutine of one, a single value, or None for nothing."""
     if isinstance(result, Awaitable):
         result = await result

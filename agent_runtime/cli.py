@@ -40,7 +40,9 @@ def run_app(server: "AgentServer") -> NoReturn:
     sys.exit(_guarded(_run, sys.argv[1:], server))
 
 
-def _guarded(function: Callable[[list[str], "AgentServer | None"], int], argv: list[str], server: "AgentServer | None") -> int:
+def _guarded(
+    function: Callable[[list[str], "AgentServer | None"], int], argv: list[str], server: "AgentServer | None"
+) -> int:
     debug = "--debug" in argv
     try:
         return function(argv, server)
@@ -77,7 +79,7 @@ def _run(argv: list[str], server: "AgentServer | None") -> int:
     if options.command == "console":
         from agent_runtime.io.console import console
 
-        return console(options, lambda: (server or load_server(options.script)), _script_path(options))
+        return console(options, lambda: server or load_server(options.script), _script_path(options))
     from agent_runtime.io.console import explain_script
 
     return explain_script(server or load_server(options.script), _script_path(options))
@@ -117,7 +119,9 @@ def _parser(*, with_script: bool) -> argparse.ArgumentParser:
 def _add_console_options(console: argparse.ArgumentParser) -> None:
     how = console.add_argument_group("how to talk")
     how.add_argument("--text", action="store_true", help="with the keyboard instead of a microphone")
-    how.add_argument("--input", metavar="FILE.wav", help="play a recording to it; in virtual time, as fast as it computes")
+    how.add_argument(
+        "--input", metavar="FILE.wav", help="play a recording to it; in virtual time, as fast as it computes"
+    )
     how.add_argument("--realtime", action="store_true", help="play the recording by the wall clock")
     how.add_argument(
         "--now", metavar="TIME", help="what the wall clock shows when a played call starts (2026-01-05T09:30:00+00:00)"

@@ -4,25 +4,26 @@ Everything that happens (voice, words, sound played, tools, timers, calls of the
 taken one at a time, in the order of posting, on the loop and without a task switch: written to the log, told to the turn
 machine, and the machine's commands carried out. Nothing else changes the floor, the speeches or the history.
 
-`agent_state` and `user_state` are worked out from what is true after each event, never set.
+`agent_state` and `user_state` are worked out from what is true after each event, never set (`states`).
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from agent_runtime import clock, events
 from agent_runtime.agent import Agent
 from agent_runtime.audio.endpoints import AudioSink
-from agent_runtime.chat import AgentHandoff, ChatContext, ChatItem, ChatMessage, FunctionCall, FunctionCallOutput
-from agent_runtime.events import AgentState, Event, UserState
-from agent_runtime.llm import FunctionToolCall
+from agent_runtime.chat import AgentHandoff, ChatContext, ChatItem, ChatMessage
+from agent_runtime.events import AgentState, Event
 from agent_runtime.nodes.playout import Playout, Utterance
 from agent_runtime.reply import Reply, Request, Spoken
 from agent_runtime.speech import SpeechHandle, SpeechSource
+from agent_runtime.states import States
 from agent_runtime.stt import MIN_CONFIDENCE
-from agent_runtime.tools import RunContext, ToolOutcome
+from agent_runtime.tool_runs import ToolRuns
 from agent_runtime.trace.log import EventLog
 from agent_runtime.turns import signals
 from agent_runtime.turns.ledger import Heard
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from agent_runtime.session import AgentSession
 
 ASK_AGAIN = "Sorry, I did not catch that. Could you say it again?"
-
-STILL_RUNNING = "This call is still running; its result will follow."
 
 
 class Conversation:
@@ -64,24 +63,26 @@ class Conversation:
         self.machine = TurnMachine(options, has_recogniser=has_recogniser, has_vad=has_vad)
         self.playout = Playout(sink, self) if sink is not None else None
         self.agent: Agent | None = None
-        self.agent_state: AgentState = "initializing"
-        self.user_state: UserState = "listening"
-        self._session = session
-        self._spawn = spawn
+        self.session = session
+        self.spawn = spawn
+        self.tools = ToolRuns(self)
+        self.states = States(
+            self.post,
+            agent_state=self._agent_state,
+            user_speaks=lambda: self.machine.voice_on,
+            is_idle=lambda: self._is_idle,
+            away_after=session.user_away_timeout,
+        )
         self._fail = fail
         self._replies: deque[Reply] = deque()
-        self._tools: dict[str, tuple[FunctionCall, Reply]] = {}
-        self._outcomes: dict[str, tuple[FunctionCall, FunctionCallOutput]] = {}
         self._turn = 0
         self._speeches = 0
-        self._requests = 0
         self._skip_reply = False
         self._held_back: tuple[Reply, ChatMessage] | None = None
         """The user's turn whose reply was not heard yet: final only when it is, so that the user may go on."""
         self._timer: asyncio.TimerHandle | None = None
-        self._away_timer: asyncio.TimerHandle | None = None
-        self._accepting = True
-        self._idle: list[asyncio.Future[None]] = []
+        self.is_open = True
+        """Whether what the user says starts a turn."""
         self._commits: list[asyncio.Future[str]] = []
         log.subscribe(self._take)
 
@@ -96,7 +97,7 @@ class Conversation:
             react = self._REACTIONS.get(type(event))
             if react is not None:
                 react(self, event)
-            self._look()
+            self.states.look()
         except Exception as error:  # a broken promise of ours: the call cannot be trusted any more
             self._fail(error)
 
@@ -122,7 +123,7 @@ class Conversation:
     def _guarded(self, function: Callable[..., None], *args: object) -> None:
         try:
             function(*args)
-            self._look()
+            self.states.look()
         except Exception as error:
             self._fail(error)
 
@@ -133,7 +134,7 @@ class Conversation:
         self._tell(signals.VoiceStopped(event.at, event.last_voiced))
 
     def _transcribed(self, event: events.UserInputTranscribed) -> None:
-        if self._accepting:
+        if self.is_open:
             sure = event.confidence is None or event.confidence >= MIN_CONFIDENCE
             self._tell(signals.Heard(event.at, event.transcript, event.is_final, sure))
 
@@ -223,7 +224,7 @@ class Conversation:
         )
         if self._skip_reply:
             self._skip_reply = False
-            self._add_item(message)
+            self.add_item(message)
             self._tell(signals.AgentStopped(now, more=bool(self._replies)))
         else:
             self.speak("generate_reply", Request(user_message=message, is_turn=True), turn=self._turn)
@@ -247,8 +248,7 @@ class Conversation:
         allowed = agent.allow_interruptions if allow_interruptions is None else allow_interruptions
         handle = SpeechHandle(f"speech_{self._speeches}", source=source, turn=turn, allow_interruptions=allowed)
         reply = Reply(self, agent, handle, request)
-        handle._interrupter = self._interrupt
-        handle._step_over = _StepOver(reply)
+        handle.bind(interrupt=partial(self._guarded, self._interrupt, reply), step_over=reply.step_over)
         if request.user_message is not None:
             self._held_back = (reply, request.user_message)
             if not request.is_turn:
@@ -267,7 +267,7 @@ class Conversation:
         """Start what may start: the first speech, and the second if it needs nothing but a synthesiser."""
         for index, reply in enumerate(list(self._replies)[:2]):
             if reply.task is None and (index == 0 or reply.request.is_said_as_it_stands):
-                reply.task = self._spawn(self._run(reply), name=reply.handle.id)
+                reply.task = self.spawn(self._run(reply), name=reply.handle.id)
 
     async def _run(self, reply: Reply) -> None:
         error: BaseException | None = None
@@ -305,12 +305,7 @@ class Conversation:
         else:
             reply.task.cancel()
 
-    def _interrupt(self, handle: SpeechHandle) -> None:
-        reply = self._reply(handle.id)
-        if reply is not None:
-            self._guarded(self._interrupt_reply, reply)
-
-    def _interrupt_reply(self, reply: Reply) -> None:
+    def _interrupt(self, reply: Reply) -> None:
         if self.playout is not None and self.playout.current in [each.utterance for each in reply.spoken]:
             self.post(
                 events.InterruptionConfirmed(
@@ -325,7 +320,7 @@ class Conversation:
         """End every speech that may be ended; the handles of those ended."""
         ended = [each for each in self._replies if force or each.handle.allow_interruptions]
         for reply in ended:
-            self._interrupt(reply.handle)
+            self._guarded(self._interrupt, reply)
         return [reply.handle for reply in ended]
 
     @property
@@ -338,7 +333,7 @@ class Conversation:
     def has_voice(self) -> bool:
         """Whether speeches sound; otherwise they are written."""
         agent = self._current_agent
-        speaks = self._session.tts_of(agent) is not None or type(agent).tts_node is not Agent.tts_node
+        speaks = self.session.tts_of(agent) is not None or type(agent).tts_node is not Agent.tts_node
         return self.playout is not None and speaks
 
     def new_utterance(self) -> Utterance:
@@ -348,22 +343,17 @@ class Conversation:
         if self.playout is not None:
             self.playout.wake()
 
-    def reply_complete(self, reply: Reply) -> None:
-        if self.playout is not None:
-            self.playout.wake()
-
-    def llm_requested(self) -> None:
-        self._requests += 1
+    def reply_takes_effect(self, reply: Reply) -> None:
+        """A tool of it is about to start: what the user said is answered, whether or not anything is heard."""
+        self._settle_turn(reply)
+        self._tell(signals.ReplyTookEffect(clock.now()))
 
     def context_for(self, agent: Agent, given: ChatContext | None) -> ChatContext:
         """What the model is told: the instructions, what was heard, and the calls that still run."""
         base = given if given is not None else agent._chat_ctx
         ctx = base.copy()
         ctx.items.insert(0, ChatMessage(role="system", content=[agent.instructions], id="instructions", created_at=0.0))
-        for call, _ in self._tools.values():
-            ctx.insert(
-                [call, FunctionCallOutput(call_id=call.call_id, name=call.name, output=STILL_RUNNING, is_error=False)]
-            )
+        self.tools.tell(ctx)
         return ctx
 
     def drop_user_message(self, reply: Reply) -> None:
@@ -373,7 +363,7 @@ class Conversation:
     def failed(self, source: str, what: str, error: BaseException) -> None:
         """A node, hook or tool raised: an event, and the session lives on."""
         detail = str(error) or type(error).__name__
-        self._session.keep_traceback(error)
+        self.session.keep_traceback(error)
         self.post(
             events.Error(
                 at=clock.now(),
@@ -424,91 +414,12 @@ class Conversation:
             )
         )
         if text and reply.request.add_to_chat_ctx:
-            self._add_item(
+            self.add_item(
                 ChatMessage(role="assistant", content=[text], interrupted=cut, created_at=spoken.created_at), reply
             )
 
     def playout_stuck(self, after_s: float) -> None:
         self.post(events.Stalled(at=clock.now(), what="playout", after=after_s, action="waiting for the speaker"))
-
-    # Tools
-
-    def start_tool(self, reply: Reply, call: FunctionToolCall, step: int) -> "asyncio.Task[ToolOutcome]":
-        item = FunctionCall(call_id=call.call_id, name=call.name, arguments=call.arguments, created_at=clock.now())
-        self._settle_turn(reply)
-        reply.took_effect = True
-        self._tools[call.call_id] = (item, reply)
-        self.post(
-            events.ToolStarted(
-                at=clock.now(),
-                speech_id=reply.handle.id,
-                call_id=call.call_id,
-                name=call.name,
-                arguments=call.arguments,
-            )
-        )
-        self._tell(signals.ReplyTookEffect(clock.now()))
-        context = RunContext(session=self._session, speech_handle=reply.handle, function_call=call)
-        task: asyncio.Task[ToolOutcome] = self._spawn(
-            self._run_tool(reply, call, item, context), name=f"tool {call.name}"
-        )
-        reply.handle._tasks.add(task)
-        return task
-
-    async def _run_tool(
-        self, reply: Reply, call: FunctionToolCall, item: FunctionCall, context: RunContext[Any]
-    ) -> ToolOutcome:
-        outcome = ToolOutcome(output="The call ended before this was done.", is_error=True, reply_required=False)
-        try:
-            outcome = await reply.agent._tools.execute(call, context)
-        finally:  # also when the session ends: each call has one outcome
-            self._guarded(self._tool_over, reply, call, item, outcome)
-        return outcome
-
-    def _tool_over(self, reply: Reply, call: FunctionToolCall, item: FunctionCall, outcome: ToolOutcome) -> None:
-        self._tools.pop(call.call_id, None)
-        reply.handle._tasks.discard(asyncio.current_task())  # type: ignore[arg-type]
-        output = FunctionCallOutput(
-            call_id=call.call_id, name=call.name, output=outcome.output, is_error=outcome.is_error
-        )
-        self._outcomes[call.call_id] = (item, output)
-        self.post(
-            events.ToolEnded(
-                at=clock.now(),
-                speech_id=reply.handle.id,
-                call_id=call.call_id,
-                name=call.name,
-                output=outcome.output,
-                is_error=outcome.is_error,
-            )
-        )
-        if outcome.error is not None:
-            self.failed("tool", f"The tool '{call.name}'", outcome.error)
-        self._add_item(item, reply)
-        self._add_item(output, reply)
-        if reply.handle.interrupted:
-            self.tools_executed([call.call_id])
-            if outcome.agent is not None and self._accepting:
-                self._spawn(self.hand_over(outcome.agent, reply=outcome.reply_required), name="hand-over")
-            elif outcome.reply_required and self._accepting:
-                self._spawn(self._tell_late(self._requests), name="late result")
-
-    async def _tell_late(self, requests: int) -> None:
-        """A tool's reply was interrupted and the tool has its result now: say it, unless an answer knows of it by then."""
-        await self.idle()
-        if self._requests == requests and self._accepting:
-            self.speak("tool_response", Request(), turn=None)
-
-    def tools_executed(self, call_ids: list[str]) -> None:
-        pairs = [self._outcomes.pop(call_id) for call_id in call_ids if call_id in self._outcomes]
-        if pairs:
-            self.post(
-                events.FunctionToolsExecuted(
-                    at=clock.now(),
-                    function_calls=[call for call, _ in pairs],
-                    function_call_outputs=[output for _, output in pairs],
-                )
-            )
 
     # Agents
 
@@ -520,11 +431,9 @@ class Conversation:
         if old is not None:
             await self._hook(old.on_exit, f"on_exit of '{old.id}'")
             old._session = None
-        agent._session = self._session
+        agent._session = self.session
         self.agent = agent
-        self._add_item(
-            AgentHandoff(old_agent_id=old.id if old else None, new_agent_id=agent.id, created_at=clock.now())
-        )
+        self.add_item(AgentHandoff(old_agent_id=old.id if old else None, new_agent_id=agent.id, created_at=clock.now()))
         before = self._speeches
         await self._hook(agent.on_enter, f"on_enter of '{agent.id}'")
         if reply and self._speeches == before:
@@ -543,7 +452,7 @@ class Conversation:
 
     # History
 
-    def _add_item(self, item: ChatItem, reply: Reply | None = None) -> None:
+    def add_item(self, item: ChatItem, reply: Reply | None = None) -> None:
         self.history.insert(item)
         agent = reply.agent if reply is not None else self.agent
         if agent is not None and not isinstance(item, AgentHandoff):
@@ -557,7 +466,7 @@ class Conversation:
         if self._held_back is not None and self._held_back[0] is reply:
             message = self._held_back[1]
             self._held_back = None
-            self._add_item(message, reply)
+            self.add_item(message, reply)
 
     # What the application asks
 
@@ -577,82 +486,36 @@ class Conversation:
 
     def stop_accepting(self) -> None:
         """From now on what the user says starts no turn."""
-        self._accepting = False
+        self.is_open = False
 
     async def idle(self) -> None:
         """Wait until nobody speaks, nothing is due and no tool runs."""
-        while not self._is_idle:
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._idle.append(waiter)
-            await waiter
+        await self.states.idle()
 
     @property
     def _is_idle(self) -> bool:
-        return not self._replies and not self._tools and self.machine.state is State.LISTENING
+        return not self._replies and not self.tools and self.machine.state is State.LISTENING
 
     def close(self) -> None:
         """End every speech, and account for it."""
-        self._accepting = False
+        self.is_open = False
         for reply in list(self._replies):
             self.cancel(reply)
-        for timer in (self._timer, self._away_timer):
-            if timer is not None:
-                timer.cancel()
+        self.states.close()
+        if self._timer is not None:
+            self._timer.cancel()
         rest = self.machine.pending_transcript
         if rest:  # nothing that the user said is lost
-            self._add_item(ChatMessage(role="user", content=[rest], created_at=clock.now()))
+            self.add_item(ChatMessage(role="user", content=[rest], created_at=clock.now()))
 
-    # States, worked out
-
-    def _look(self) -> None:
-        """See what is true now, and say what has changed."""
-        agent_state, user_state = self._agent_state_now(), self._user_state_now()
-        if user_state != self.user_state:
-            old_user, self.user_state = self.user_state, user_state
-            self.post(events.UserStateChanged(at=clock.now(), old_state=old_user, new_state=user_state))
-        if agent_state != self.agent_state:
-            old_agent, self.agent_state = self.agent_state, agent_state
-            self.post(events.AgentStateChanged(at=clock.now(), old_state=old_agent, new_state=agent_state))
-        self._watch_for_absence()
-        if self._idle and self._is_idle:
-            waiters, self._idle = self._idle, []
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
-
-    def _agent_state_now(self) -> AgentState:
+    def _agent_state(self) -> AgentState:
         if self.agent is None:
             return "initializing"
         if self.playout is not None and self.playout.sounding:
             return "speaking"
-        waiting_for_user = self.playout is not None and self.playout.current is not None  # held at a sample
-        at_work = bool(self._tools) or any(not reply.is_over for reply in self._replies)
-        if at_work and not waiting_for_user:
-            return "thinking"
-        return "listening"
-
-    def _user_state_now(self) -> UserState:
-        if self.machine.voice_on:
-            return "speaking"
-        if self.user_state == "away" and self.machine.state is State.LISTENING and not self._replies:
-            return "away"
-        return "listening"
-
-    def _watch_for_absence(self) -> None:
-        quiet = self.agent_state == "listening" and self.user_state == "listening"
-        timeout = self._session.user_away_timeout
-        if not quiet or timeout is None or not self._accepting:
-            if self._away_timer is not None:
-                self._away_timer.cancel()
-                self._away_timer = None
-        elif self._away_timer is None:
-            self._away_timer = asyncio.get_running_loop().call_later(timeout, self._user_is_away)
-
-    def _user_is_away(self) -> None:
-        self._away_timer = None
-        if self.user_state == "listening":
-            self.user_state = "away"
-            self.post(events.UserStateChanged(at=clock.now(), old_state="listening", new_state="away"))
+        held = self.playout is not None and self.playout.current is not None
+        at_work = bool(self.tools) or any(not reply.is_over for reply in self._replies)
+        return "thinking" if at_work and not held else "listening"
 
     # Look-ups
 
@@ -682,7 +545,7 @@ class Conversation:
         events.PlaybackFinished: _playback_finished,
     }
 
-    _COMMANDS: ClassVar[dict[type[signals.Command], Callable[..., None]]] = {  # type: ignore[misc]
+    _COMMANDS: ClassVar[dict[type[signals.Command], Callable[..., None]]] = {
         signals.Duck: _duck,
         signals.Hold: _hold,
         signals.Release: _release,
@@ -692,18 +555,6 @@ class Conversation:
         signals.AskAgain: _ask_again,
         signals.GiveUpOnVoice: _give_up_on_voice,
     }
-
-
-class _StepOver:
-    """Waits until what one answer of a reply said is over."""
-
-    def __init__(self, reply: Reply) -> None:
-        self._reply = reply
-
-    async def __call__(self, step: int) -> None:
-        for spoken in list(self._reply.spoken):
-            if spoken.step <= step:
-                await spoken.utterance.over.wait()
 
 
 def _as_shown(spoken: Spoken, heard: Heard) -> tuple[str, str]:

@@ -89,7 +89,6 @@ class Reply:
         self.spoken: list[Spoken] = []
         self.complete = False
         """Whether no further utterance will be added."""
-        self.took_effect = False
         self.usage: list[CompletionUsage] = []
         self._conversation = conversation
         self._phrases = 0
@@ -103,7 +102,7 @@ class Reply:
             else:
                 await self._answer(group)
             self.complete = True
-            self._conversation.reply_complete(self)
+            self._conversation.wake_playout()
         for spoken in self.spoken:
             await spoken.utterance.over.wait()
 
@@ -115,6 +114,12 @@ class Reply:
     def is_over(self) -> bool:
         """Whether all of it was played or cut, and nothing will be added."""
         return self.complete and self.next_utterance() is None
+
+    async def step_over(self, step: int) -> None:
+        """Wait until what the answers up to number `step` said was played or cut."""
+        for spoken in list(self.spoken):
+            if spoken.step <= step:
+                await spoken.utterance.over.wait()
 
     def phrase_ready(self, raw: str) -> None:
         self._conversation.post(
@@ -181,7 +186,7 @@ class Reply:
         calls: list[_Call] = []
         first = True
         post(LlmRequested(at=clock.now(), speech_id=self.handle.id, step=step))
-        self._conversation.llm_requested()
+        self._conversation.tools.llm_requested()
         chunks = call_node(agent.llm_node(ctx.copy(), agent.tools, settings))
         try:
             async with asyncio.timeout(LLM_DEADLINE_S) as timeout:
@@ -198,7 +203,7 @@ class Reply:
                             self._speak(group, text=text, step=step)
                         said.append(content)
                         await text.send(content)
-                    calls += [_Call(call, self._conversation.start_tool(self, call, step)) for call in tool_calls]
+                    calls += [_Call(call, self._start_tool(call)) for call in tool_calls]
                     timeout.reschedule(clock.now() + LLM_DEADLINE_S)
         except TimeoutError:
             post(Stalled(at=clock.now(), what="llm", after=LLM_DEADLINE_S, action="the turn is given up"))
@@ -209,8 +214,12 @@ class Reply:
         finally:
             if text is not None:
                 text.close()
-            await chunks.aclose()  # type: ignore[attr-defined]  # an async generator
+            await chunks.aclose()
         return "".join(said), calls
+
+    def _start_tool(self, call: FunctionToolCall) -> "asyncio.Task[ToolOutcome]":
+        self._conversation.reply_takes_effect(self)
+        return self._conversation.tools.start(self, call)
 
     def _apologise(self, group: asyncio.TaskGroup, said: list[str]) -> None:
         if not said:
@@ -229,7 +238,7 @@ class Reply:
                 )
             )
         new_agent = next((outcome.agent for outcome in outcomes if outcome.agent is not None), None)
-        self._conversation.tools_executed([each.call.call_id for each in calls])
+        self._conversation.tools.executed([each.call.call_id for each in calls])
         if new_agent is not None:
             wants_words = any(outcome.reply_required for outcome in outcomes)
             await self._conversation.hand_over(new_agent, reply=wants_words)
@@ -281,8 +290,7 @@ class Reply:
             self._conversation.failed("tts", f"The synthesiser of '{self.agent.id}'", error)
         finally:
             utterance.finish()
-            await frames.aclose()  # type: ignore[attr-defined]
-
+            await frames.aclose()
         await text.drain()
 
     def _note_first(self, utterance: Utterance, frame: AudioFrame) -> None:

@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from agent_runtime import clock, events
-from agent_runtime.agent import Agent, call_node
+from agent_runtime.agent import Agent
 from agent_runtime.audio.endpoints import AudioSink, AudioSource
 from agent_runtime.audio.frame import AudioFrame
 from agent_runtime.chat import ChatContext, ChatMessage
@@ -15,30 +15,25 @@ from agent_runtime.conversation import Conversation
 from agent_runtime.errors import UsageError
 from agent_runtime.events import AgentState, Event, UserState
 from agent_runtime.inference.descriptor import resolve
+from agent_runtime.listening import Listening
 from agent_runtime.llm import LLM
-from agent_runtime.nodes.ear import Ear
 from agent_runtime.reply import Request
 from agent_runtime.reply import current as current_reply
 from agent_runtime.run_result import RunResult
 from agent_runtime.speech import SpeechHandle
-from agent_runtime.stt import STT, SpeechEvent, SpeechEventType, STTContext
+from agent_runtime.stt import STT, STTContext
 from agent_runtime.text.transforms import TextTransform, compose
 from agent_runtime.tools import ToolChoice, tool_hint
 from agent_runtime.trace.log import EventLog
 from agent_runtime.tts import TTS
 from agent_runtime.turns.options import TurnHandling, TurnHandlingOptions
-from agent_runtime.types import NOT_GIVEN, ModelSettings, NotGivenOr
-from agent_runtime.vad import VAD, SpeechStarted
+from agent_runtime.types import NOT_GIVEN, NotGivenOr
+from agent_runtime.vad import VAD
 
 Userdata = TypeVar("Userdata")
 
 GRACE_S = 2.0
 """How long `aclose()` waits for tasks that do not end when they are told to."""
-
-MAX_STT_FAILURES = 3
-"""A recogniser that fails so often in a row, without a word in between, ends the session."""
-
-STT_BACKOFF_S = 0.5
 
 
 class AgentSession(Generic[Userdata]):
@@ -101,6 +96,7 @@ class AgentSession(Generic[Userdata]):
         self._conversation: Conversation | None = None
         self._main: asyncio.Task[None] | None = None
         self._group: asyncio.TaskGroup | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._stop: asyncio.Event | None = None
         self._started: asyncio.Future[None] | None = None
         self._failure: BaseException | None = None
@@ -108,7 +104,6 @@ class AgentSession(Generic[Userdata]):
         self._closed = False
         self._source: AudioSource | None = None
         self._sink: AudioSink | None = None
-        self._stt_failures = 0
         self.last_error: BaseException | None = None
         """What a node, hook or tool last raised, with its traceback."""
 
@@ -144,7 +139,7 @@ class AgentSession(Generic[Userdata]):
         """What was given as `userdata`; `UsageError` where nothing was."""
         if self._userdata is NOT_GIVEN:
             raise UsageError("This session has no userdata; give AgentSession(userdata=...).")
-        return self._userdata  # type: ignore[return-value]
+        return self._userdata
 
     @userdata.setter
     def userdata(self, value: Userdata) -> None:
@@ -169,11 +164,11 @@ class AgentSession(Generic[Userdata]):
 
     @property
     def agent_state(self) -> AgentState:
-        return self._conversation.agent_state if self._conversation is not None else "initializing"
+        return self._conversation.states.agent if self._conversation is not None else "initializing"
 
     @property
     def user_state(self) -> UserState:
-        return self._conversation.user_state if self._conversation is not None else "listening"
+        return self._conversation.states.user if self._conversation is not None else "listening"
 
     # Listening to it
 
@@ -265,7 +260,8 @@ class AgentSession(Generic[Userdata]):
                 prewarm()
 
     async def _run(self, agent: Agent) -> None:
-        assert self._stop is not None and self._started is not None
+        assert self._stop is not None
+        assert self._started is not None
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
@@ -274,32 +270,50 @@ class AgentSession(Generic[Userdata]):
                     options=self.turn_handling,
                     sink=self._sink,
                     log=self._log,
-                    spawn=group.create_task,
+                    spawn=self._spawn,
                     fail=self._fail,
                     has_vad=self._vad is not None,
                     has_recogniser=self._stt is not None,
                 )
                 self._log.subscribe(self._emit)
                 conversation.post(events.SessionStarted(at=clock.now(), nodes=self._labels()))
-                tasks = [group.create_task(self._enter(agent), name="enter")]
+                self._spawn(conversation.hand_over(agent), name="enter")
                 if conversation.playout is not None:
-                    tasks.append(group.create_task(conversation.playout.run(), name="playout"))
-                if self._source is not None:
-                    tasks.append(group.create_task(self._listen(self._source), name="ear"))
+                    self._spawn(conversation.playout.run(), name="playout")
+                for name, ear in self._ear_tasks(conversation):
+                    self._spawn(ear, name=name)
                 self._started.set_result(None)
                 await self._stop.wait()
                 await self._wind_up(conversation)
-                for task in asyncio.all_tasks():
-                    if task in group._tasks:  # type: ignore[attr-defined]
-                        task.cancel()
+                for task in self._tasks:
+                    task.cancel()
         except BaseExceptionGroup as errors:
             self._failure = self._failure or errors.exceptions[0]
         finally:
             self._finish()
 
-    async def _enter(self, agent: Agent) -> None:
-        assert self._conversation is not None
-        await self._conversation.hand_over(agent)
+    def _spawn(self, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
+        """Start a task that lives no longer than the session."""
+        assert self._group is not None, "no task group before start()"
+        task = self._group.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _ear_tasks(self, conversation: Conversation) -> list[tuple[str, Coroutine[Any, Any, None]]]:
+        if self._source is None:
+            return []
+        listening = Listening(
+            self._source,
+            self._vad,
+            agent=lambda: self.current_agent,
+            post=conversation.post,
+            failed=conversation.failed,
+            fail=self._fail,
+        )
+        return listening.tasks(
+            recognises=self._stt is not None or type(self.current_agent).stt_node is not Agent.stt_node
+        )
 
     async def _wind_up(self, conversation: Conversation) -> None:
         conversation.close()
@@ -327,8 +341,8 @@ class AgentSession(Generic[Userdata]):
         if self._stop is None or self._stop.is_set():
             return
         self._close_reason = reason
-        if drain and self._group is not None and self._conversation is not None:
-            self._group.create_task(self._drain_and_stop(), name="shutdown")
+        if drain and self._conversation is not None:
+            self._spawn(self._drain_and_stop(), name="shutdown")
         else:
             self._stop.set()
 
@@ -361,8 +375,7 @@ class AgentSession(Generic[Userdata]):
         await self._release()
 
     def _is_inside(self) -> bool:
-        task = asyncio.current_task()
-        return self._group is not None and task in self._group._tasks  # type: ignore[attr-defined]
+        return asyncio.current_task() in self._tasks
 
     async def _release(self) -> None:
         if self._closed:
@@ -468,8 +481,7 @@ class AgentSession(Generic[Userdata]):
     def update_agent(self, agent: Agent) -> None:
         """Let another agent speak from here on."""
         conversation = self._started_conversation
-        assert self._group is not None
-        self._group.create_task(conversation.hand_over(agent), name="hand-over")
+        self._spawn(conversation.hand_over(agent), name="hand-over")
 
     def commit_user_turn(
         self, *, transcript_timeout: float = 2.0, stt_flush_duration: float = 2.0, skip_reply: bool = False
@@ -494,10 +506,12 @@ class AgentSession(Generic[Userdata]):
     # What nodes ask of their session
 
     def llm_of(self, agent: Agent) -> LLM | None:
-        return self._model_of("llm", agent._given_llm, self._llm)
+        model: LLM | None = self._model_of("llm", agent._given_llm, self._llm)
+        return model
 
     def tts_of(self, agent: Agent) -> TTS | None:
-        return self._model_of("tts", agent._given_tts, self._tts)
+        model: TTS | None = self._model_of("tts", agent._given_tts, self._tts)
+        return model
 
     def _model_of(self, kind: Any, given: Any, default: Any) -> Any:
         if given is NOT_GIVEN:
@@ -527,64 +541,6 @@ class AgentSession(Generic[Userdata]):
     def _labels(self) -> dict[str, str | None]:
         nodes = {"vad": self._vad, "stt": self._stt, "llm": self._llm, "tts": self._tts}
         return {kind: (node.label or type(node).__name__) if node is not None else None for kind, node in nodes.items()}
-
-    # The ear
-
-    async def _listen(self, source: AudioSource) -> None:
-        conversation = self._started_conversation
-        ear = Ear(source, self._vad)
-        recogniser: asyncio.Task[None] | None = None
-        if self._stt is not None or type(self.current_agent).stt_node is not Agent.stt_node:
-            assert self._group is not None
-            recogniser = self._group.create_task(self._recognise(ear), name="stt")
-            await clock.sleep(0)  # its channel must be there before the first frame
-        try:
-            async for event in ear.listen():
-                if isinstance(event, SpeechStarted):
-                    conversation.post(events.VoiceStarted(at=clock.now(), onset=event.onset))
-                else:
-                    conversation.post(events.VoiceStopped(at=clock.now(), last_voiced=event.last_voiced))
-        finally:
-            ear.close()
-        conversation.post(events.InputEnded(at=clock.now()))
-
-    async def _recognise(self, ear: Ear) -> None:
-        conversation = self._started_conversation
-        while True:
-            agent = self.current_agent
-            node = call_node(agent.stt_node(ear.frames_for_stt(), ModelSettings()))
-            try:
-                async for event in node:
-                    self._stt_failures = 0
-                    self._transcribed(conversation, event)
-                return
-            except Exception as error:
-                self._stt_failures += 1
-                conversation.failed("stt", f"The recogniser of '{agent.id}'", error)
-                if self._stt_failures >= MAX_STT_FAILURES:
-                    self._fail(error)
-                    return
-                await clock.sleep(STT_BACKOFF_S)
-            finally:
-                await node.aclose()  # type: ignore[attr-defined]
-
-    def _transcribed(self, conversation: Conversation, event: SpeechEvent | str) -> None:
-        if isinstance(event, str):
-            conversation.post(events.UserInputTranscribed(at=clock.now(), transcript=event, is_final=True))
-            return
-        is_final = event.type == SpeechEventType.FINAL_TRANSCRIPT
-        if not is_final and event.type != SpeechEventType.INTERIM_TRANSCRIPT:
-            return
-        best = event.alternatives[0] if event.alternatives else None
-        conversation.post(
-            events.UserInputTranscribed(
-                at=clock.now(),
-                transcript=best.text.strip() if best is not None else "",
-                is_final=is_final,
-                language=best.language if best is not None else "en",
-                confidence=best.confidence if best is not None else None,
-            )
-        )
 
 
 def _keyterms(options: Mapping[str, Any] | None) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ Everything is worked out at first use: `inspect` is cheap, pydantic and docstrin
 declares tools should start at once.
 """
 
+import contextlib
 import inspect
 import json
 import re
@@ -164,11 +165,10 @@ class Signature:
         if parameter.annotation is inspect.Parameter.empty:
             return Any
         function = inspect.unwrap(self._function)
-        captured = inspect.getclosurevars(function).nonlocals if inspect.isfunction(function) else {}
         holder = SimpleNamespace(__annotations__={"it": parameter.annotation})
         try:
             hints = typing.get_type_hints(
-                holder, getattr(function, "__globals__", {}), dict(captured), include_extras=True
+                holder, getattr(function, "__globals__", {}), _captured(function), include_extras=True
             )
         except NameError as error:
             raise UsageError(
@@ -222,6 +222,16 @@ def parse_object(name: str, arguments: str) -> dict[str, Any]:
 def _shown(value: object) -> str:
     text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _captured(function: Callable[..., Any]) -> dict[str, Any]:
+    """The names that a function inside a function takes from around it, as far as they have a value."""
+    names = getattr(getattr(function, "__code__", None), "co_freevars", ())
+    found = {}
+    for name, cell in zip(names, getattr(function, "__closure__", None) or (), strict=True):
+        with contextlib.suppress(ValueError):  # not assigned yet
+            found[name] = cell.cell_contents
+    return found
 
 
 def _is_union(annotation: object) -> bool:

@@ -17,6 +17,7 @@ class SpeechHandle:
         id: ``speech_1``, ``speech_2``, ... within the session.
         chat_items: what it added to the history so far.
         num_steps: how often the model was asked; more than once when it called tools.
+        tool_tasks: those of its tools, which may not wait for it.
     """
 
     def __init__(self, speech_id: str, *, source: SpeechSource, turn: int | None, allow_interruptions: bool) -> None:
@@ -30,8 +31,8 @@ class SpeechHandle:
         self._error: BaseException | None = None
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._callbacks: list[Callable[[SpeechHandle], None]] = []
-        self._tasks: set[asyncio.Task[Any]] = set()  # those of its tools, which may not wait for it
-        self._interrupter: Callable[[SpeechHandle], None] | None = None
+        self.tool_tasks: set[asyncio.Task[Any]] = set()
+        self._interrupter: Callable[[], None] | None = None
         self._step_over: Callable[[int], Awaitable[None]] | None = None
 
     def __repr__(self) -> str:
@@ -69,7 +70,7 @@ class SpeechHandle:
         if not force and not self._allow_interruptions:
             raise UsageError(f"{self.id} may not be interrupted; use interrupt(force=True) to end it all the same.")
         if not self.done() and self._interrupter is not None:
-            self._interrupter(self)
+            self._interrupter()
         return self
 
     async def wait_for_playout(self) -> None:
@@ -80,7 +81,7 @@ class SpeechHandle:
                 `RunContext.wait_for_playout()` there.
         """
         task = asyncio.current_task()
-        if task in self._tasks:
+        if task in self.tool_tasks:
             raise UsageError(
                 f"A tool of {self.id} waits for {self.id}, which waits for the tool: use context.wait_for_playout(), "
                 "which waits for what was said before the tool was called."
@@ -111,6 +112,9 @@ class SpeechHandle:
             self._callbacks.remove(callback)
 
     # For the session.
+
+    def bind(self, *, interrupt: Callable[[], None], step_over: Callable[[int], Awaitable[None]]) -> None:
+        self._interrupter, self._step_over = interrupt, step_over
 
     def mark_interrupted(self) -> None:
         self._interrupted = True

@@ -154,13 +154,12 @@ class FunctionTool:
         description: str | None = None,
         raw_schema: Mapping[str, Any] | None = None,
     ) -> None:
+        called = getattr(function, "__name__", type(function).__name__)  # a partial has no name
         if isinstance(function, staticmethod | classmethod):
-            raise UsageError(
-                f"@function_tool must stand below @{type(function).__name__} on '{function.__name__}', not above it."
-            )
+            raise UsageError(f"@function_tool must stand below @{type(function).__name__} on '{called}', not above it.")
         if raw_schema is not None and not ("name" in raw_schema and "parameters" in raw_schema):
-            raise UsageError(f"The raw_schema of '{function.__name__}' needs a 'name' and 'parameters'.")
-        self.name: str = name or (raw_schema or {}).get("name") or function.__name__
+            raise UsageError(f"The raw_schema of '{called}' needs a 'name' and 'parameters'.")
+        self.name: str = name or (raw_schema or {}).get("name") or called
         if not _NAME.fullmatch(self.name):
             raise UsageError(
                 f"'{self.name}' is no name for a tool; use 1 to 64 letters, digits, '_' and '-', "
@@ -173,8 +172,8 @@ class FunctionTool:
         self._plain = Signature(self.name, function, RunContext, skip_first=False)
         self._method = Signature(self.name, function, RunContext, skip_first=True)
         self.__doc__ = function.__doc__
-        self.__name__ = function.__name__
-        self.__qualname__ = function.__qualname__
+        self.__name__ = called
+        self.__qualname__ = getattr(function, "__qualname__", called)
         self.__module__ = function.__module__
         self.__wrapped__ = function
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from agent_runtime.tools import ToolChoice
@@ -25,7 +25,7 @@ class NotGiven(Enum):
 NOT_GIVEN = NotGiven.NOT_GIVEN
 """An argument that was left out, where None means something else (as for nodes: None switches the node off)."""
 
-NotGivenOr = T | NotGiven
+NotGivenOr: TypeAlias = T | NotGiven
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ class Clock(Agent):
             item: What to buy
         """
         self.items.append(item)
-        return f"{item} is on the list."
+        return f"I added {item}."
 
     # The context, with the session and the call in it, is there for a tool that asks for it.
     @function_tool
@@ -39,9 +39,9 @@ class Clock(Agent):
             item: What is not needed any more
         """
         if item not in self.items:
-            return f"There is no {item} on the list."
+            return f"I did not find {item} on the list."
         self.items.remove(item)
-        return f"{item} is off the list."
+        return f"I removed {item}."
 
     @function_tool
     async def read_list(self) -> str:

@@ -7,6 +7,7 @@ import threading
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import pytest
@@ -168,6 +169,22 @@ class TestDescription:
         assert set_level.parameters["required"] == ["level", "room"]
         assert call(set_level, level=1, room="x").value == 3
 
+    def test_types_from_around_the_function_are_found_by_name(self) -> None:
+        class Size(enum.Enum):
+            SMALL = "small"
+
+        @function_tool
+        def is_small(size: "Size") -> bool:
+            return size is Size.SMALL
+
+        assert call(is_small, size="small").value is True
+
+    def test_a_partial_can_be_a_tool(self) -> None:
+        def add(first: int, second: int) -> int:
+            return first + second
+
+        assert call(function_tool(partial(add, second=1), name="increase"), first=2).value == 3
+
     def test_any_name_may_be_an_argument(self) -> None:
         @function_tool
         def odd(copy: str, schema: str, json: str, model_config: str, title: str) -> str:
@@ -179,7 +196,7 @@ class TestDescription:
     def test_a_schema_can_be_given(self) -> None:
         @function_tool(raw_schema={"name": "raw", "description": "Raw.", "parameters": {"type": "object"}})
         async def anything(raw_arguments: dict[str, object], context: RunContext) -> object:
-            return [raw_arguments, context]  # type: ignore[list-item]
+            return [raw_arguments, context]
 
         assert (anything.name, anything.description, anything.parameters) == ("raw", "Raw.", {"type": "object"})
         assert call(anything, "the context", a=1).value == [{"a": 1}, "the context"]

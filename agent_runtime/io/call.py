@@ -209,7 +209,8 @@ class ConsoleCall:
         with self._signals():
             entry = asyncio.ensure_future(self._server.entrypoint(self._ctx))
             self._room.session.add_done_callback(self._meet)
-            await asyncio.wait([entry, self._room.session, self._quit], return_when=asyncio.FIRST_COMPLETED)
+            waits: list[asyncio.Future[Any]] = [entry, self._room.session, self._quit]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             if entry.done() and not entry.cancelled() and entry.exception() is not None:
                 await self._end_session("error")
                 raise entry.exception()  # type: ignore[misc]
@@ -225,6 +226,7 @@ class ConsoleCall:
     def _meet(self, session: "asyncio.Future[AgentSession[Any]]") -> None:
         if not session.cancelled():
             session.result().log.subscribe(self.kept.events.append)
+            self._on_session(session.result())
 
     async def _talk(self, entry: "asyncio.Future[None]") -> str:
         waits: set[asyncio.Future[Any]] = {self._quit, asyncio.ensure_future(self._ctx.wait_for_shutdown())}

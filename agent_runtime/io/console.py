@@ -109,7 +109,9 @@ def _folder(name: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"--out {name!r} cannot be made: {error.strerror}; name a folder that can be written.") from error
+        raise UsageError(
+            f"--out {name!r} cannot be made: {error.strerror}; name a folder that can be written."
+        ) from error
     return folder
 
 

@@ -23,7 +23,8 @@ Wanted = str | int | None
 
 _NOUN = {"input": "microphone", "output": "speaker"}
 _FLAG = {"input": "--input-device", "output": "--output-device"}
-_BLOCK_S = 0.01
+BLOCK_S = 0.01
+"""How much a device moves at a time, in seconds."""
 
 
 def load() -> Any:
@@ -152,11 +153,11 @@ class Stream:
         self._move = move
         try:
             self.rate, self._channels = _format(sounddevice, kind, number, [*rates, int(about["default_samplerate"])])
-            self._scratch = memoryview(bytearray(2 * round(self.rate * _BLOCK_S)))
+            self._scratch = memoryview(bytearray(2 * round(self.rate * BLOCK_S)))
             make = sounddevice.RawInputStream if kind == "input" else sounddevice.RawOutputStream
             self._stream = make(
                 samplerate=self.rate,
-                blocksize=round(self.rate * _BLOCK_S),
+                blocksize=round(self.rate * BLOCK_S),
                 device=number,
                 channels=self._channels,
                 dtype="int16",

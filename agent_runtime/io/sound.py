@@ -15,7 +15,6 @@ queue. Every second the device is looked for again.
 """
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from agent_runtime.audio.echo import EchoCanceller
 from agent_runtime.audio.frame import INPUT_RATE, OUTPUT_RATE
 from agent_runtime.errors import DeviceError
 from agent_runtime.io.microphone import Microphone
-from agent_runtime.io.portaudio import Kind, Stream, Wanted, find, list_devices, rescan, stderr_to
+from agent_runtime.io.portaudio import BLOCK_S, Kind, Stream, Wanted, find, list_devices, rescan, stderr_to
 from agent_runtime.io.speaker import Speaker
 
 __all__ = ["EchoMode", "Microphone", "SoundDevices", "Speaker", "find", "list_devices", "stderr_to"]
@@ -57,6 +56,8 @@ class SoundDevices:
     START_S = 2.0
     """The same for one that has just been opened."""
     RETRY_S = 1.0
+    PROOF_S = 0.2
+    """A lost device is back when it has called for so long beyond the length of its buffers."""
 
     def __init__(
         self,
@@ -110,12 +111,13 @@ class SoundDevices:
         watching, self._watching = self._watching, None
         if watching is not None:
             watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watching
+            await asyncio.wait([watching])
         for side in self._sides:
             await clock.offload(self._stop, side)
         await self.microphone.aclose()
         await self.speaker.aclose()
+        if watching is not None and not watching.cancelled():
+            watching.result()  # what a listener raised; it must not be lost
 
     async def __aenter__(self) -> "SoundDevices":
         await self.open()
@@ -148,7 +150,8 @@ class SoundDevices:
     async def _check(self, side: "_Side", stream: Stream) -> None:
         if stream.blocks != side.blocks:
             side.blocks, side.called_at = stream.blocks, clock.now()
-            if side.lost:
+            # A hung device still fills its buffers once.
+            if side.lost and stream.blocks * BLOCK_S > stream.latency_s + self.PROOF_S:
                 side.lost = False
                 side.endpoint.present()
                 self._tell(self._on_returned, side, f"The {side.noun} is back: '{stream.name}'.")

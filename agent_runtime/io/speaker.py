@@ -41,6 +41,7 @@ class Speaker(AudioSink):
         self._played = 0
         self._unplayed = bytearray()
         self._far: FarEnd | None = None
+        self._absent = True
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._taken_at = 0.0
@@ -94,14 +95,16 @@ class Speaker(AudioSink):
             self._queue(bytes(self._unplayed))
 
     def present(self) -> None:
-        """It has begun to ask."""
+        """It goes on asking: from now on it gets what is queued."""
+        self._absent = False
 
     def detach(self) -> None:
         """The device is gone; the queue stays."""
+        self._absent = True
 
     def move(self, block: memoryview) -> None:
         """Fill a block for the device (in its thread)."""
-        taken = self._ring.read_into(block)
+        taken = 0 if self._absent else self._ring.read_into(block)
         block[taken:] = self._silence[: len(block) - taken]
         if taken and self._loop is not None:
             self._taken_at = self._loop.time()

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import AsyncIterable, AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent_runtime.audio.frame import AudioFrame
 from agent_runtime.chat import ChatContext
@@ -67,7 +67,7 @@ async def tts_node(
 
 
 async def _speak(agent: "Agent", tts: TTS, phrase: Phrase) -> AsyncIterator[AudioFrame]:
-    label = {"text": phrase.raw, "spoken": phrase.spoken}
+    label: dict[str, Any] = {"text": phrase.raw, "spoken": phrase.spoken}
     if phrase.spoken.strip():
         agent.session.phrase_ready(agent, phrase.raw)
         async for frame in tts.synthesize(phrase.spoken):

@@ -207,7 +207,7 @@ class ScriptedLLM(LLM):
     ttft: float = 0.1
     tokens_per_second: float = 80.0
     requests: list[ChatContext] = field(default_factory=list)
-    label = "scripted"  # type: ignore[misc]
+    label = "scripted"
 
     def chat(
         self, *, chat_ctx: ChatContext, tools: Sequence[FunctionTool] = (), tool_choice: ToolChoice | None = None

@@ -7,7 +7,6 @@ from phrase to phrase what is open, which is why the next utterance needs a new 
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 
 from agent_runtime.errors import UsageError
 from agent_runtime.text.words import speakable
@@ -45,6 +44,8 @@ def _maker(transform: object) -> Callable[[], TextTransform]:
         return lambda: transform
     if isinstance(transform, str) and transform in _BY_NAME:
         return _BY_NAME[transform]
+    from difflib import get_close_matches
+
     near = get_close_matches(str(transform), _BY_NAME, n=1)
     hint = f"Did you mean {near[0]!r}?" if near else f"Use {', '.join(map(repr, _BY_NAME))} or a function."
     raise UsageError(f"Unknown text transform {transform!r}. {hint}")

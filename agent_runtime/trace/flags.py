@@ -118,14 +118,15 @@ def place(poles: Sequence[float], widths: Sequence[float], left: float, right: f
 
     A text stands to the right of its pole, or to its left. One that reaches over another's pole must be above it, or
     that pole would cross it; so a crowd of flags is a stair, up to the left or up to the right. Beginning with all
-    texts on the right, neighbours are turned around together as long as that makes the whole lower.
+    texts on the right, neighbours are turned around together as long as that makes the whole lower. Where even so
+    the stair would be higher than `_HIGHEST`, texts are packed as close as they go, and hide the poles behind them.
     """
     count = len(poles)
     must = [pole + width > right for pole, width in zip(poles, widths, strict=True)]
     may = [pole - width >= left for pole, width in zip(poles, widths, strict=True)]
     turned = must
     best, places = _stairs(poles, widths, turned)
-    improved = True
+    improved = count <= _MOST
     while improved:
         improved = False
         for first in range(count):
@@ -136,10 +137,24 @@ def place(poles: Sequence[float], widths: Sequence[float], left: float, right: f
                 cost, candidate = _stairs(poles, widths, other)
                 if cost < best:
                     best, places, turned, improved = cost, candidate, other, True
-    return places
+    return places if best[1] <= _HIGHEST else _packed(poles, widths, right)
 
 
 _NEIGHBOURS = 8
+_HIGHEST = 7
+_MOST = 16
+"""The search takes a tenth of a second for this many."""
+
+
+def _packed(poles: Sequence[float], widths: Sequence[float], right: float) -> list[Place]:
+    ends: list[float] = []
+    places = []
+    for pole, width in zip(poles, widths, strict=True):
+        left = min(pole, right - width)
+        level = next((i for i, end in enumerate(ends) if end + _AIR <= left), len(ends))
+        ends[level : level + 1] = [left + width]
+        places.append(Place(pole, left, left + width, level))
+    return places
 
 
 def _stairs(

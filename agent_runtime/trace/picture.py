@@ -266,7 +266,7 @@ class _Picture:
         free = _LEFT
         for i, (utterance, said) in enumerate(told):
             x = self._x(max(utterance.start, start))
-            limit = self._x(told[i + 1][0].start) - 12 if i + 1 < len(told) else _EDGE
+            limit = self._x(told[i + 1][0].start) - 12 if i + 1 < len(told) else _EDGE + 14
             whole = text_width(" ".join(word for word, _ in said), _TEXT)
             if limit - x < min(whole, _NARROWEST_TEXT):
                 x = max(free, limit - min(whole, _NARROWEST_TEXT))

@@ -127,10 +127,13 @@ class CallRecorder:
             if not pcm:
                 return
             position = earliest
-        self._write_up_to(position - int(_HORIZON_S * RATE))
+        self._write_what_is_due(position)  # before, so that a long gap is never held in memory
         lane.put(position, pcm)
-        if lane.end - self._written >= (_HORIZON_S + _BLOCK_S) * RATE:
-            self._write_up_to(lane.end - int(_HORIZON_S * RATE))
+        self._write_what_is_due(lane.end)
+
+    def _write_what_is_due(self, latest: int) -> None:
+        if latest - self._written >= (_HORIZON_S + _BLOCK_S) * RATE:
+            self._write_up_to(latest - int(_HORIZON_S * RATE))
 
     def _write_up_to(self, position: int) -> None:
         if position <= self._written:

@@ -1,8 +1,8 @@
 """Just enough of SVG: shapes and text as strings, the same bytes for the same drawing."""
 
 import re
+from html import escape
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
 
 Attribute = str | float | None
 
@@ -58,7 +58,7 @@ class Drawing:
     def element(self, name: str, content: str = "", **attributes: Attribute) -> None:
         """`content` is markup. An attribute's underscores stand for hyphens; None leaves it out."""
         given = "".join(
-            f" {key.rstrip('_').replace('_', '-')}={quoteattr(value if isinstance(value, str) else number(value))}"
+            f" {key.rstrip('_').replace('_', '-')}={_quoted(value)}"
             for key, value in attributes.items()
             if value is not None
         )
@@ -84,6 +84,10 @@ class Drawing:
         return "\n".join([head, f"<title>{clean(title)}</title>", *self._elements, "</svg>", ""]).encode()
 
 
+def _quoted(value: str | float) -> str:
+    return f'"{escape(value)}"' if isinstance(value, str) else f'"{number(value)}"'
+
+
 def clean(text: str) -> str:
     """Text as markup: escaped, and without what XML cannot hold."""
-    return escape(_FORBIDDEN.sub("\ufffd", text))
+    return escape(_FORBIDDEN.sub("\ufffd", text), quote=False)

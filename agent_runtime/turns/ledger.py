@@ -128,6 +128,7 @@ class PlayoutLedger:
             self._settle(end, _Spoken.read(spoken))
         else:
             self._attach(end)
+        self._times.clear()
         self._tail = self._tail_spoken = None
 
     def finish(self) -> None:
@@ -167,13 +168,11 @@ class PlayoutLedger:
         marks = self._marks(end, spoken, complete=True)
         first = self._settled_samples + 1
         for at, text_end in zip(marks.at, marks.ends, strict=True):
-            sample = min(max(marks.origin + at * marks.scale, first), self._made)
-            self._at.append(sample)
+            self._at.append(max(marks.origin + at * marks.scale, first))
             self._ends.append(text_end)
         self._settled_text = end
         self._settled_samples = self._made
         self._settled_length += spoken.length
-        self._times.clear()
 
     def _tail_marks(self) -> _Marks:
         if self._tail_spoken is None:
@@ -222,6 +221,8 @@ class PlayoutLedger:
         rest = len(spoken.words) - len(middles)
         if complete and rest:
             middles += self._shared(spoken, len(middles), rest, min(self._times[-1].end, self._made), self._made)
+        if complete:
+            middles = [min(middle, self._made) for middle in middles]
         return list(accumulate(middles, max))
 
     @staticmethod

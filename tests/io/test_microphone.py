@@ -141,6 +141,7 @@ def test_the_speakers_sound_is_taken_out() -> None:
         microphone = Microphone()
         microphone.cancel_echo(EchoCanceller(16_000), speaker.far_end())
         speaker.attach(48_000)
+        speaker.present()
         microphone.attach(48_000)
         microphone.present()
         speaker.write(SOUND * 2)

@@ -47,7 +47,7 @@ def test_faults_say_what_and_why() -> None:
 def test_no_text_overlaps_another_and_no_pole_crosses_one() -> None:
     rng = random.Random(2)
     for _ in range(60):
-        count = rng.randrange(1, 12)
+        count = rng.randrange(1, 8)
         poles = sorted(rng.uniform(200, 700) for _ in range(count))
         widths = [rng.uniform(40, 250) for _ in poles]
         places = place(poles, widths, 0, 1000)
@@ -68,3 +68,14 @@ def _crosses(pole_of: Place, text_of: Place) -> bool:
 def test_a_crowd_is_split_to_both_sides() -> None:
     places = place([500, 505, 510, 515, 520, 525], [100.0] * 6, 0, 1000)
     assert max(p.level for p in places) == 2
+
+
+def test_very_many_are_packed() -> None:
+    rng = random.Random(4)
+    poles = sorted(rng.uniform(100, 1000) for _ in range(60))
+    places = place(poles, [100.0] * 60, 88, 1078)
+    assert max(p.level for p in places) < 16
+    for i, one in enumerate(places):
+        assert one.right <= 1078
+        for other in places[i + 1 :]:
+            assert one.level != other.level or one.right <= other.left or other.right <= one.left

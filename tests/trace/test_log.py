@@ -2,6 +2,7 @@ import json
 import logging
 import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -216,19 +217,25 @@ def test_a_full_disk_is_told_once_and_ends_the_writing_only() -> None:
     assert seen == ["input_ended", "error", "input_ended", "input_ended"]
 
 
-@pytest.fixture
+@contextmanager
 def small_disk() -> Iterator[None]:
-    """No file of this process grows beyond 1000 bytes: the write that would gets an error half-way."""
+    """No file of this process grows beyond 1000 bytes: the write that would gets an error half-way.
+
+    Not a fixture: the test runner writes its progress before fixtures end, perhaps into a longer file.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_what_was_written_before_the_disk_was_full_is_whole(tmp_path: Path, small_disk: None) -> None:
+def test_what_was_written_before_the_disk_was_full_is_whole(tmp_path: Path) -> None:
     writer = JsonlWriter(tmp_path / "call.jsonl")
-    for i in range(40):
-        writer(FirstSample(at=float(i), speech_id=f"speech_{i}"))
+    with small_disk():
+        for i in range(40):
+            writer(FirstSample(at=float(i), speech_id=f"speech_{i}"))
     assert writer.error is not None
     records = read_jsonl(tmp_path / "call.jsonl")
     assert [record["seq"] for record in records] == list(range(writer.lines))

@@ -8,6 +8,7 @@ both together must still meet the GPL for espeak-ng itself. The library and its 
 
 import difflib
 import re
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -37,11 +38,9 @@ class EspeakTTS(ChildTTS):
             raise UsageError(f"local/espeak cannot speak {rate} words a minute; rate must lie between 80 and 450.")
         if not 0 <= pitch <= 100:
             raise UsageError(f"local/espeak has no pitch {pitch}; it must lie between 0 and 100.")
-        if voice != _DEFAULT_VOICE:
-            _check_voice(voice)
         super().__init__(
             "agent_runtime.providers.local.espeak_engine:Engine",
-            {"voice": voice, "rate": rate, "pitch": pitch},
+            {"voice": _resolve(voice), "rate": rate, "pitch": pitch},
             deadline=deadline,
         )
 
@@ -60,30 +59,39 @@ class EspeakTTS(ChildTTS):
         )
 
 
-def _check_voice(voice: str) -> None:
-    """Refuse a voice that the installed data does not have. Where nothing is installed there is nothing to check."""
+def _resolve(voice: str) -> str:
+    """The name under which the library knows a voice.
+
+    The library looks a voice up by its file alone, and British English, for one, stands in a file named "en"; the
+    languages that a file speaks are written in it. Where nothing is installed there is nothing to look up.
+
+    Raises:
+        UsageError: the installed data has no such voice.
+    """
     spec = find_spec("espeakng_loader")
-    if spec is None or spec.origin is None:
-        return
+    if voice == _DEFAULT_VOICE or spec is None or spec.origin is None:
+        return voice
     data = Path(spec.origin).parent / "espeak-ng-data"
-    language, _, variant = voice.partition("+")
-    languages = _languages(data / "lang")
-    if languages and language.lower() not in languages:
-        raise UsageError(f"local/espeak has no voice {language!r}{_near(language.lower(), languages)}.")
-    variants = {path.name for path in (data / "voices" / "!v").iterdir()} if variant else set()
-    if variant and variant not in variants:
+    language, plus, variant = voice.partition("+")
+    files = _files_by_language(data / "lang")
+    if language.lower() not in files:
+        raise UsageError(f"local/espeak has no voice {language!r}{_near(language.lower(), files)}.")
+    variants = [path.name for path in (data / "voices" / "!v").iterdir()]
+    if plus and variant not in variants:
         raise UsageError(f"local/espeak has no variant {variant!r} of a voice{_near(variant, variants)}.")
+    return files[language.lower()] + plus + variant
 
 
-def _languages(folder: Path) -> set[str]:
-    names = set()
-    for path in folder.rglob("*"):
-        if path.is_file():
-            names.add(path.name.lower())
-            names.update(re.findall(r"^(?:language|name)\s+([^\s\d].*?)(?:\s+\d+)?\s*$", path.read_text("utf-8"), re.M))
-    return {name.lower() for name in names}
+def _files_by_language(folder: Path) -> dict[str, str]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    files: dict[str, str] = {}
+    for path in paths:
+        for language in re.findall(r"^language\s+(\S+)", path.read_text("utf-8"), re.MULTILINE):
+            files.setdefault(language.lower(), path.name)
+    # A file's own name wins over what another file says it also speaks.
+    return files | {path.name.lower(): path.name for path in paths}
 
 
-def _near(wanted: str, names: set[str]) -> str:
+def _near(wanted: str, names: Iterable[str]) -> str:
     near = difflib.get_close_matches(wanted, sorted(names), n=3, cutoff=0.4)
     return f"; did you mean {' or '.join(near)}?" if near else ""

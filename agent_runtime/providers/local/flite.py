@@ -1,6 +1,7 @@
 """`local/flite`: CMU Flite, the most human of the small voices, in English, where its program is installed (BSD-like).
 
-Flite makes a phrase as a whole, in a process for each: 30 ms for a short one, 0.3 s for a paragraph.
+Flite makes a phrase as a whole, in a process for each: 30 ms for a short one, 0.3 s for a paragraph. Such a process is
+not tied to the parent's life as a `ChildEngine` is, but ends by itself within those times.
 """
 
 import shutil
@@ -9,7 +10,7 @@ import tempfile
 import threading
 import unicodedata
 import wave
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 from agent_runtime import clock
@@ -22,6 +23,9 @@ from agent_runtime.tts import TTS
 SAMPLE_RATE = 16_000
 VOICES = ("slt", "rms", "awb", "kal16")
 """The voices of 16 kHz that the program has inside. (It speaks with its worst one where a name is unknown to it.)"""
+
+MAX_CHARACTERS = 500
+"""What one run of the program speaks: the first sound of a longer text need not wait for all of it, nor the disk hold it."""
 
 _FRAME_S = 0.1
 _INSTALL = "apt-get install flite (Debian, Ubuntu) or brew install flite (macOS)"
@@ -60,7 +64,7 @@ class FliteTTS(TTS):
             missing=None if program else f"local/flite needs the program flite; install it with: {_INSTALL}",
         )
 
-    async def synthesize(self, text: str) -> AsyncIterator[AudioFrame]:
+    async def synthesize(self, text: str) -> AsyncGenerator[AudioFrame, None]:
         """See `TTS.synthesize`. Flite reads ASCII: accents are taken off, other alphabets are left out.
 
         Raises:
@@ -73,17 +77,18 @@ class FliteTTS(TTS):
         missing = self.describe().missing
         if missing is not None:
             raise UsageError(missing)
-        phrase = _Phrase(self._voice, readable, self._deadline)
-        self._open.add(phrase)
-        try:
-            sound = await clock.offload(phrase.make)
-            while pcm := sound.readframes(int(_FRAME_S * SAMPLE_RATE)):
-                yield AudioFrame(data=pcm, sample_rate=SAMPLE_RATE)
-        finally:
-            phrase.close()
-            self._open.discard(phrase)
-            self.watch.seconds += phrase.watch.seconds
-            self.watch.spans += phrase.watch.spans
+        for part in split(readable):
+            phrase = _Phrase(self._voice, part, self._deadline)
+            self._open.add(phrase)
+            try:
+                sound = await clock.offload(phrase.make)
+                while pcm := sound.readframes(int(_FRAME_S * SAMPLE_RATE)):
+                    yield AudioFrame(data=pcm, sample_rate=SAMPLE_RATE)
+            finally:
+                phrase.close()
+                self._open.discard(phrase)
+                self.watch.seconds += phrase.watch.seconds
+                self.watch.spans += phrase.watch.spans
 
     async def aclose(self) -> None:
         for phrase in list(self._open):
@@ -94,6 +99,16 @@ def to_ascii(text: str) -> str:
     """What of `text` flite can read: it takes bytes beyond ASCII for Latin-1 and speaks nonsense."""
     plain = unicodedata.normalize("NFKD", text.translate(_ASCII)).encode("ascii", "ignore").decode()
     return plain.replace("\0", " ")
+
+
+def split(text: str, most: int = MAX_CHARACTERS) -> Iterator[str]:
+    """Pieces of at most `most` characters, cut after a sentence, else at a space, else anywhere."""
+    while len(text) > most:
+        cut = max(text.rfind(end, 0, most) for end in (". ", "? ", "! ", ".\n", "\n\n")) + 1
+        cut = cut or text.rfind(" ", 0, most) + 1 or most
+        yield text[:cut]
+        text = text[cut:]
+    yield text
 
 
 class _Phrase:

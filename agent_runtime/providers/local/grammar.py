@@ -41,8 +41,8 @@ class Grammar:
         rules = "".join(f"{'public ' * (name == 'phrase')}<{name}> = {text};\n" for name, text in self.rules.items())
         return f"#JSGF V1.0;\ngrammar call;\n{rules}"
 
-    def machine(self) -> tuple[int, list[automaton.Arc]]:
-        """The grammar as the smallest state machine: see `automaton.compile_patterns`."""
+    def machine(self) -> automaton.Machine:
+        """The grammar as the smallest state machine for it."""
         return automaton.compile_patterns(["<phrase>"], self.rules)
 
 

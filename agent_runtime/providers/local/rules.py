@@ -19,6 +19,7 @@ from agent_runtime.errors import UsageError
 from agent_runtime.llm import LLM, ChatChunk, ChoiceDelta, FunctionToolCall, LLMStream
 from agent_runtime.providers.local import rules_calls, rules_talk
 from agent_runtime.providers.local.rules_calls import Call
+from agent_runtime.providers.local.rules_tools import ToolWords
 from agent_runtime.providers.local.rules_words import name_words
 from agent_runtime.stt import MIN_CONFIDENCE
 from agent_runtime.tools import INTERNAL_ERROR, FunctionTool, ToolChoice
@@ -108,6 +109,8 @@ class Conversation:
         self._chat_ctx = chat_ctx
         self._all_tools = tools
         self._tools = [] if tool_choice == "none" else list(tools)
+        self._words = [ToolWords(tool) for tool in self._tools]
+        self._messages = chat_ctx.messages()
         self._named = _named_tool(tools, tool_choice)
         self._must = tool_choice == "required" or self._named is not None
 
@@ -148,7 +151,7 @@ class Conversation:
 
     def _open_turn(self) -> ChatMessage | None:
         """The user's last words, unless they were answered and the application asks for something on its own."""
-        messages = self._chat_ctx.messages()
+        messages = self._messages
         user = next((at for at in range(len(messages) - 1, -1, -1) if messages[at].role == "user"), None)
         if user is None:
             return None
@@ -157,7 +160,7 @@ class Conversation:
 
     def _opening(self) -> str:
         """What to say unasked: what the instructions put in quotes, else a greeting."""
-        last = next((m for m in reversed(self._chat_ctx.messages()) if m.role in INSTRUCTION_ROLES), None)
+        last = next((m for m in reversed(self._messages) if m.role in INSTRUCTION_ROLES), None)
         quoted = re.search(r"\b[Ss]ay:? +[\"“']([^\"”]+?)[\"”'](?!\w)", (last.text_content or "") if last else "")
         return quoted[1] if quoted else "Hello! What can I do for you?"
 
@@ -190,7 +193,7 @@ class Conversation:
         for part in re.split(r"[,.;?!]\s+|[.;?!]$|\s+(?:and then|and also|and|then)\s+", text):
             if not part or not part.strip():
                 continue
-            if commands and not (rules_talk.intent(part) or rules_calls.begins_command(part, self._tools)):
+            if commands and not (rules_talk.intent(part) or rules_calls.begins_command(part, self._words)):
                 commands[-1] += f" and {part}"
             else:
                 commands.append(part)
@@ -199,7 +202,7 @@ class Conversation:
     def _single(self, text: str) -> Answer | None:
         """The answer to one command; None where it is not known."""
         intent = rules_talk.intent(text)
-        choice = rules_calls.choose(text, self._tools)
+        choice = rules_calls.choose(text, self._words)
         if intent is not None and not (
             choice.calls and not choice.calls[0].missing and intent in ("time", "date", "name")
         ):
@@ -220,7 +223,7 @@ class Conversation:
         return Answer("Good-bye!" if calls[0].tool == self._farewell_tool() else "", calls)
 
     def _forced(self, text: str) -> Answer:
-        tools = [self._named] if self._named is not None else self._tools
+        tools = [tool for tool in self._words if self._named in (None, tool.tool)]
         calls = rules_calls.choose(text, tools, must=True).calls
         if not calls:
             raise UsageError("tool_choice='required' needs at least one tool; give the agent one, or leave it out.")
@@ -228,7 +231,7 @@ class Conversation:
         return Answer("", [Call(call.tool, call.arguments | dict.fromkeys(call.missing, text)) for call in calls])
 
     def _unknown(self, text: str) -> Answer:
-        unsure = rules_calls.choose(text, self._tools).unsure
+        unsure = rules_calls.choose(text, self._words).unsure
         if len(unsure) > 1:
             names = [f'"{" ".join(name_words(tool.name))}"' for tool in unsure[:3]]
             return Answer(f"Did you mean {rules_talk.joined(names, 'or')}? Please say it again.")
@@ -238,8 +241,7 @@ class Conversation:
         words = text.strip(" .?!").split()
         quoted = " ".join(words[:_MAX_QUOTED_WORDS]) + (" and so on" if len(words) > _MAX_QUOTED_WORDS else "")
         said_before = any(
-            message.role == "assistant" and NO_MODEL in (message.text_content or "")
-            for message in self._chat_ctx.messages()
+            message.role == "assistant" and NO_MODEL in (message.text_content or "") for message in self._messages
         )
         advice = 'Say "help" to hear what I can do.' if said_before else f"{NO_MODEL}: {HOW_TO_SET_ONE}."
         return Answer(f'I did not understand "{quoted}". {advice}')
@@ -251,20 +253,22 @@ class Conversation:
 
         Nothing is remembered between requests: what was asked is found by asking it again.
         """
-        spoken = [message for message in self._chat_ctx.messages() if message.role not in INSTRUCTION_ROLES]
+        spoken = [message for message in self._messages if message.role not in INSTRUCTION_ROLES]
         if len(spoken) < 3 or spoken[-2].role != "assistant":
             return None
         asked = (spoken[-2].text_content or "").strip()
+        if not (asked.endswith("?") or spoken[-2].interrupted):
+            return None
         before = next((message.text_content for message in reversed(spoken[:-2]) if message.role == "user"), None)
         for part in self._parts(before) if before else ():
-            for call in rules_calls.choose(part, self._tools).calls:
+            for call in rules_calls.choose(part, self._words).calls:
                 if call.missing and _is_said(rules_calls.ask(call), asked, cut=spoken[-2].interrupted):
                     return call
         return None
 
     def _answer_to_question(self, pending: Call, text: str) -> Answer | None:
         """The call with its argument, or the question once more; None where the user went on to something else."""
-        if rules_talk.intent(text) not in (None, "yes", "no") or rules_calls.choose(text, self._tools).calls:
+        if rules_talk.intent(text) not in (None, "yes", "no") or rules_calls.choose(text, self._words).calls:
             return None
         return self._call(rules_calls.complete(pending, text))
 
@@ -332,7 +336,7 @@ def _value(value: Any) -> str:
             return "yes" if value else "no"
         case None:
             return "nothing"
-        case [] | {}:
+        case list() | dict() if not value:
             return "nothing"
         case list():
             return rules_talk.joined([_value(each) for each in value])

@@ -61,12 +61,11 @@ class Choice:
     unsure: list[FunctionTool] = field(default_factory=list)
 
 
-def choose(text: str, tools: Sequence[FunctionTool], *, must: bool = False) -> Choice:
+def choose(text: str, tools: Sequence[ToolWords], *, must: bool = False) -> Choice:
     """Find the tool that `text` asks for. `must`: take the best, however little speaks for it."""
     sentence = Sentence.of(text)
-    known = [ToolWords(tool) for tool in tools]
-    other_verb = any(tool.says_verb(sentence) for tool in known if not tool.asking)
-    ranked = sorted(((tool.points(sentence, other_verb=other_verb), tool) for tool in known), key=lambda r: -r[0])
+    other_verb = any(tool.says_verb(sentence) for tool in tools if not tool.asking)
+    ranked = sorted(((tool.points(sentence, other_verb=other_verb), tool) for tool in tools), key=lambda each: -each[0])
     if not ranked:
         return Choice()
     points, best = ranked[0]
@@ -76,10 +75,10 @@ def choose(text: str, tools: Sequence[FunctionTool], *, must: bool = False) -> C
     return Choice(unsure=[tool.tool for score, tool in ranked if score >= MIN_POINTS and points - score < MIN_MARGIN])
 
 
-def begins_command(text: str, tools: Sequence[FunctionTool]) -> bool:
+def begins_command(text: str, tools: Sequence[ToolWords]) -> bool:
     """Whether `text` starts with a tool's verb or like a question: "milk and read my list" is two commands."""
     sentence = Sentence.of(text)
-    return sentence.asks or any(sentence.words[:1] and sentence.words[0] in ToolWords(tool).verbs for tool in tools)
+    return sentence.asks or any(sentence.words[:1] and sentence.words[0] in tool.verbs for tool in tools)
 
 
 # Arguments

@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 
 from agent_runtime.chat import INSTRUCTION_ROLES, ChatContext
 from agent_runtime.providers.local import phrases
@@ -50,6 +50,7 @@ def _patterns() -> dict[str, tuple[re.Pattern[str], ...]]:
     }
 
 
+@lru_cache(maxsize=256)
 def intent(text: str) -> str | None:
     """Which intent the whole of `text` is, with or without the small words around it; None for anything else."""
     said = spoken(text)

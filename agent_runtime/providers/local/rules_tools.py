@@ -151,9 +151,14 @@ class ToolWords:
         return any(slot.free and slot.required for slot in self.slots.values())
 
     def says_verb(self, sentence: Sentence) -> bool:
-        if self.particle and (self.particle not in sentence.words or _OPPOSITES.get(self.particle) in sentence.words):
-            return False
-        return self.verb_at(sentence) is not None
+        at = self.verb_at(sentence)
+        return at is not None and (not self.particle or self._particle_said(sentence, at) == self.particle)
+
+    def _particle_said(self, sentence: Sentence, verb: int) -> str | None:
+        """The tool's particle or its opposite: next to the verb, else at the end, else the first of them."""
+        either = (self.particle, _OPPOSITES.get(self.particle))
+        behind = sentence.words[verb + 1 :]
+        return next((word for word in (*behind[:1], *behind[-1:], *behind) if word in either), None)
 
     def verb_at(self, sentence: Sentence) -> int | None:
         """Where its verb stands: among the first words, for further on it is part of what is said."""

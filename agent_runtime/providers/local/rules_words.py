@@ -95,7 +95,10 @@ class Sentence:
         polite = _POLITE.match(" ".join(words) + " ")
         skip = len(polite[0].split()) if polite else 0
         skip = 0 if skip >= len(words) else skip
-        return cls(tuple(words[skip:]), tuple(written[skip:]))
+        end = len(words)
+        while end > skip + 1 and words[end - 1] in TRAILING:
+            end -= 1
+        return cls(tuple(words[skip:end]), tuple(written[skip:end]))
 
     @property
     def asks(self) -> bool:

@@ -5,7 +5,7 @@ the next one, None at the end; `cancel()` forgets the phrase; `ready()` does not
 is made when it is asked for, so a phrase that is cut in a played call is cut at the same sample in every run.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from agent_runtime.audio.frame import AudioFrame, TimedWord
@@ -55,7 +55,7 @@ class ChildTTS(TTS):
             engine.post("ready")
             self._idle.append(engine)
 
-    async def synthesize(self, text: str) -> AsyncIterator[AudioFrame]:
+    async def synthesize(self, text: str) -> AsyncGenerator[AudioFrame, None]:
         """See `TTS.synthesize`. Text without a letter, a digit or a symbol makes no frames.
 
         Raises:

@@ -12,6 +12,9 @@ from agent_runtime.providers.local import grammar, phonemes
 from agent_runtime.providers.local.spans import Reading
 from agent_runtime.stt import STTContext
 
+_WORD_PROBABILITY = 0.1
+"""Of each word in the grammar: low enough that no optional word is heard in a breath, high enough to be heard."""
+
 
 class SphinxEngine:
     """A pair of decoders that hear one utterance after the other.
@@ -24,12 +27,14 @@ class SphinxEngine:
         from pocketsphinx import Decoder
 
         self._model: Any = Decoder(loglevel="FATAL", fwdflat=False, bestpath=False)
-        # Sound scores for every second frame only: a third faster, and not one sentence of the trial read otherwise.
-        self._phrases: Any = Decoder(loglevel="FATAL", lm=None, ds=2)
+        self._phrases: Any = Decoder(loglevel="FATAL", lm=None)
         made = grammar.build(context, self._knows)
-        states, arcs = made.machine()
-        transitions = [(source, target, 1.0, word) if word else (source, target, 1.0) for source, target, word in arcs]
-        self._phrases.add_fsg("call", self._phrases.create_fsg("call", 0, states - 1, transitions))
+        self._machine = made.machine()
+        transitions = [
+            (source, target, _WORD_PROBABILITY, word) if word else (source, target, 1.0)
+            for source, target, word in self._machine.arcs
+        ]
+        self._phrases.add_fsg("call", self._phrases.create_fsg("call", 0, self._machine.states - 1, transitions))
         self._phrases.activate_search("call")
         self._skipped = made.skipped
 
@@ -46,14 +51,20 @@ class SphinxEngine:
                 decoder.process_raw(pcm, False, False)
             if last:
                 decoder.end_utt()
-        return self._judge(_text(self._model), _text(self._phrases))
+        judge = self._judge_whole if last else self._judge_begun
+        return judge(_text(self._model), _text(self._phrases))
 
-    def _judge(self, reading: str, phrase: str) -> Reading:
-        # A grammar's final hypothesis is a whole phrase or nothing; one in the making is the beginning of a phrase.
-        sure = phonemes.agreement(self._sounds(phrase), self._sounds(reading))
+    def _judge_whole(self, reading: str, phrase: str) -> Reading:
+        # The decoder gives what it has, also where that ends in the middle of a phrase or goes on into the next.
+        whole = reading if self._machine.accepts(reading) else self._machine.phrase_in(phrase)
+        sure = phonemes.agreement(phrase if whole == reading else whole, reading, self._sounds)
         if sure is not None:
-            return Reading(phrase, sure)
+            return Reading(whole, sure)
         return Reading(reading, phonemes.alone(len(reading.split())))
+
+    def _judge_begun(self, reading: str, phrase: str) -> Reading:
+        sure = phonemes.begun(phrase, reading, self._sounds)
+        return Reading(reading, phonemes.alone(len(reading.split())) if sure is None else sure)
 
     def _knows(self, word: str) -> bool:
         return self._model.lookup_word(word) is not None

