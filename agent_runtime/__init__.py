@@ -6,7 +6,7 @@ Names are imported when they are first used, so `import agent_runtime` costs nex
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import agent_runtime.cli as cli
+    from . import cli as cli
     from agent_runtime.agent import Agent as Agent
     from agent_runtime.audio.frame import AudioFrame as AudioFrame
     from agent_runtime.chat import AgentHandoff as AgentHandoff

@@ -248,7 +248,7 @@ class Conversation:
         allowed = agent.allow_interruptions if allow_interruptions is None else allow_interruptions
         handle = SpeechHandle(f"speech_{self._speeches}", source=source, turn=turn, allow_interruptions=allowed)
         reply = Reply(self, agent, handle, request)
-        handle.bind(interrupt=partial(self._guarded, self._interrupt, reply), step_over=reply.step_over)
+        handle.bind(interrupt=partial(self._guarded, self._interrupt, reply))
         if request.user_message is not None:
             self._held_back = (reply, request.user_message)
             if not request.is_turn:

@@ -203,7 +203,7 @@ class Reply:
                             self._speak(group, text=text, step=step)
                         said.append(content)
                         await text.send(content)
-                    calls += [_Call(call, self._start_tool(call)) for call in tool_calls]
+                    calls += [_Call(call, self._start_tool(call, step)) for call in tool_calls]
                     timeout.reschedule(clock.now() + LLM_DEADLINE_S)
         except TimeoutError:
             post(Stalled(at=clock.now(), what="llm", after=LLM_DEADLINE_S, action="the turn is given up"))
@@ -217,9 +217,9 @@ class Reply:
             await chunks.aclose()
         return "".join(said), calls
 
-    def _start_tool(self, call: FunctionToolCall) -> "asyncio.Task[ToolOutcome]":
+    def _start_tool(self, call: FunctionToolCall, step: int) -> "asyncio.Task[ToolOutcome]":
         self._conversation.reply_takes_effect(self)
-        return self._conversation.tools.start(self, call)
+        return self._conversation.tools.start(self, call, step)
 
     def _apologise(self, group: asyncio.TaskGroup, said: list[str]) -> None:
         if not said:

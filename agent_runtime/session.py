@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterable, Callable, Coroutine, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self
 
 from agent_runtime import clock, events
 from agent_runtime.agent import Agent
@@ -30,7 +30,14 @@ from agent_runtime.turns.options import TurnHandling, TurnHandlingOptions
 from agent_runtime.types import NOT_GIVEN, NotGivenOr
 from agent_runtime.vad import VAD
 
-Userdata = TypeVar("Userdata")
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    Userdata = TypeVar("Userdata", default=Any)
+else:
+    from typing import TypeVar
+
+    Userdata = TypeVar("Userdata")
 
 GRACE_S = 2.0
 """How long `aclose()` waits for tasks that do not end when they are told to."""

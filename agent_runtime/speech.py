@@ -1,7 +1,7 @@
 """A speech of the agent, as the application holds it: made by `say()` or `generate_reply()`, done when it was heard."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable, Generator
 from typing import Any, Literal
 
 from agent_runtime.chat import ChatItem
@@ -33,7 +33,6 @@ class SpeechHandle:
         self._callbacks: list[Callable[[SpeechHandle], None]] = []
         self.tool_tasks: set[asyncio.Task[Any]] = set()
         self._interrupter: Callable[[], None] | None = None
-        self._step_over: Callable[[int], Awaitable[None]] | None = None
 
     def __repr__(self) -> str:
         state = "interrupted" if self._interrupted else "done" if self.done() else "on its way"
@@ -88,11 +87,6 @@ class SpeechHandle:
             )
         await asyncio.shield(self._done)
 
-    async def wait_for_step(self, step: int) -> None:
-        """Wait until what the model's answer number `step` (from 0) said was played, cut, or came to nothing."""
-        if self._step_over is not None:
-            await self._step_over(step)
-
     def __await__(self) -> Generator[None, None, "SpeechHandle"]:
         async def wait() -> SpeechHandle:
             await self.wait_for_playout()
@@ -113,8 +107,8 @@ class SpeechHandle:
 
     # For the session.
 
-    def bind(self, *, interrupt: Callable[[], None], step_over: Callable[[int], Awaitable[None]]) -> None:
-        self._interrupter, self._step_over = interrupt, step_over
+    def bind(self, *, interrupt: Callable[[], None]) -> None:
+        self._interrupter = interrupt
 
     def mark_interrupted(self) -> None:
         self._interrupted = True

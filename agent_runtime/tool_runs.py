@@ -5,6 +5,7 @@ Each call has exactly one outcome, which enters the history when the tool is don
 """
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agent_runtime import clock, events
@@ -44,7 +45,8 @@ class ToolRuns:
             ctx.insert(call)
             ctx.insert(FunctionCallOutput(call_id=call.call_id, name=call.name, output=STILL_RUNNING, is_error=False))
 
-    def start(self, reply: Reply, call: FunctionToolCall) -> "asyncio.Task[ToolOutcome]":
+    def start(self, reply: Reply, call: FunctionToolCall, step: int) -> "asyncio.Task[ToolOutcome]":
+        """Run a call that the model's answer number `step` made."""
         item = FunctionCall(call_id=call.call_id, name=call.name, arguments=call.arguments, created_at=clock.now())
         self._running[call.call_id] = item
         self._conversation.post(
@@ -56,13 +58,16 @@ class ToolRuns:
                 arguments=call.arguments,
             )
         )
-        task = self._conversation.spawn(self._run(reply, call, item), name=f"tool {call.name}")
+        task = self._conversation.spawn(self._run(reply, call, item, step), name=f"tool {call.name}")
         reply.handle.tool_tasks.add(task)
         return task
 
-    async def _run(self, reply: Reply, call: FunctionToolCall, item: FunctionCall) -> ToolOutcome:
+    async def _run(self, reply: Reply, call: FunctionToolCall, item: FunctionCall, step: int) -> ToolOutcome:
         context: RunContext[Any] = RunContext(
-            session=self._conversation.session, speech_handle=reply.handle, function_call=call
+            session=self._conversation.session,
+            speech_handle=reply.handle,
+            function_call=call,
+            played=partial(reply.step_over, step),
         )
         outcome = ToolOutcome(output=CUT_SHORT, is_error=True, reply_required=False)
         try:

@@ -26,9 +26,6 @@ from agent_runtime.trace.recording import CallRecorder
 from agent_runtime.worker.job import JobContext
 from agent_runtime.worker.server import AgentServer
 
-IDLE_AFTER_INPUT_S = 4.0
-"""How long after the recording's end a turn may still become final: more than the default `max_delay`."""
-
 
 class CallerFromFile(AudioSource):
     """A recorded caller, who stays on the line in silence when the recording is over.
@@ -91,9 +88,10 @@ class Kept:
 class Recorder:
     """Keeps call.wav and call.jsonl in a folder, from the session's start on."""
 
-    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, say: Callable[[str], None], *, sound: bool = True) -> None:
         self.folder = folder
         self._say = say
+        self._sound = sound
         self._wav: CallRecorder | None = None
         self._log: JsonlWriter | None = None
         self._ok = True
@@ -103,7 +101,8 @@ class Recorder:
         return not self._ok
 
     def start(self, at: float) -> None:
-        self._wav = CallRecorder(self.folder / "call.wav", started=at, on_error=self._stopped("call.wav"))
+        if self._sound:
+            self._wav = CallRecorder(self.folder / "call.wav", started=at, on_error=self._stopped("call.wav"))
         self._log = JsonlWriter(self.folder / "call.jsonl", started=at, on_error=self._stopped("call.jsonl"))
 
     def _stopped(self, name: str) -> Callable[[OSError], None]:
@@ -141,9 +140,16 @@ class CallRoom:
 
     name = "console"
 
-    def __init__(self, source: AudioSource | None, sink: AudioSink | None, recorder: Recorder | None) -> None:
+    def __init__(
+        self,
+        source: AudioSource | None,
+        sink: AudioSink | None,
+        recorder: Recorder | None,
+        on_session: Callable[[AgentSession[Any]], None],
+    ) -> None:
         self.source = source
         self.sink = sink
+        self._on_session = on_session
         self.session: asyncio.Future[AgentSession[Any]] = asyncio.get_running_loop().create_future()
         self._recorder = recorder
 
@@ -162,6 +168,7 @@ class CallRoom:
             session.log.subscribe(self._recorder.event)
             if source is not None:
                 source = _Tapped(source, self._recorder.heard)
+        self._on_session(session)  # before its first event
         self.session.set_result(session)
         return source, sink
 
@@ -187,7 +194,7 @@ class ConsoleCall:
         until: Callable[[AgentSession[Any]], Any] | None = None,
     ) -> None:
         self._server = server
-        self._room = CallRoom(source, sink, recorder)
+        self._room = CallRoom(source, sink, recorder, self._meet)
         self._recorder = recorder
         self._on_session = on_session
         self._until = until
@@ -208,7 +215,6 @@ class ConsoleCall:
         """
         with self._signals():
             entry = asyncio.ensure_future(self._server.entrypoint(self._ctx))
-            self._room.session.add_done_callback(self._meet)
             waits: list[asyncio.Future[Any]] = [entry, self._room.session, self._quit]
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             if entry.done() and not entry.cancelled() and entry.exception() is not None:
@@ -223,10 +229,9 @@ class ConsoleCall:
             await self._ctx.run_shutdown_callbacks(reason)
         return self.kept
 
-    def _meet(self, session: "asyncio.Future[AgentSession[Any]]") -> None:
-        if not session.cancelled():
-            session.result().log.subscribe(self.kept.events.append)
-            self._on_session(session.result())
+    def _meet(self, session: AgentSession[Any]) -> None:
+        session.log.subscribe(self.kept.events.append)
+        self._on_session(session)
 
     async def _talk(self, entry: "asyncio.Future[None]") -> str:
         waits: set[asyncio.Future[Any]] = {self._quit, asyncio.ensure_future(self._ctx.wait_for_shutdown())}

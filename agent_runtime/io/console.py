@@ -2,39 +2,45 @@
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from agent_runtime import clock, virtual
+from agent_runtime import clock, events, virtual
 from agent_runtime.audio.wav import read_wav
 from agent_runtime.errors import DeviceError, UsageError
 from agent_runtime.io.call import CallerFromFile, ConsoleCall, Kept, Recorder
 from agent_runtime.io.memory import ClockSink
+from agent_runtime.io.terminal import TerminalView
 from agent_runtime.io.wav import WavSource
 from agent_runtime.trace.table import call_table
 from agent_runtime.trace.waterfall import waterfalls
 
 if TYPE_CHECKING:
+    from agent_runtime.io.sound import EchoMode, SoundDevices
     from agent_runtime.session import AgentSession
     from agent_runtime.worker.server import AgentServer
 
-LeadServer = Callable[[], "AgentServer"]
 
+def console(options: argparse.Namespace, server: Callable[[], "AgentServer"], script: Path) -> int:
+    """Run the command; returns the exit status.
 
-def console(options: argparse.Namespace, server: LeadServer, script: Path) -> int:
-    """Run the command; returns the exit status."""
+    Args:
+        server: loads the script.
+        script: where it is: a recording of the same name beside it plays the caller where there are no devices.
+    """
     if options.list_devices:
         from agent_runtime.io.portaudio import list_devices
 
         print(list_devices())
         return 0
+    if options.text and options.input:
+        raise UsageError("--text and --input exclude each other: take one of them.")
     if options.text:
-        if options.input:
-            raise UsageError("--text and --input exclude each other: take one of them.")
-        return _in_text(server())
+        return _in_text(server(), options)
     if options.input:
         return _played(server(), options, Path(options.input))
     missing = _missing_sound(options)
@@ -43,7 +49,7 @@ def console(options: argparse.Namespace, server: LeadServer, script: Path) -> in
     recording = script.with_suffix(".wav")
     if options.input_device or options.output_device or not recording.is_file():
         raise DeviceError(missing)
-    print(f"{missing}\nSo {recording} plays the caller.")
+    print(f"{missing} Meanwhile {recording} plays the caller.", flush=True)
     return _played(server(), options, recording)
 
 
@@ -59,6 +65,21 @@ def _missing_sound(options: argparse.Namespace) -> str | None:
     return None
 
 
+def _folder(name: str) -> Path:
+    folder = Path(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"--out {name!r} cannot be made: {error.strerror}; name a folder that can be written."
+        ) from error
+    return folder
+
+
+def _view(*, written: bool = False, live: bool = True) -> TerminalView:
+    return TerminalView(sys.stdout, live=live and sys.stdout.isatty(), written=written)
+
+
 # A recording as the caller
 
 
@@ -68,30 +89,36 @@ def _played(server: "AgentServer", options: argparse.Namespace, path: Path) -> i
         print(note)
     folder = _folder(options.out or ".")
 
-    async def call() -> tuple[Kept, bool]:
-        recorder = Recorder(folder, _complain)
-        caller = CallerFromFile(WavSource(recording))
-
-        async def until_done(session: "AgentSession[Any]") -> None:
-            await caller.recorded.wait()
-            await clock.sleep(session.turn_handling.endpointing.max_delay + 0.1)
-            await session.wait_for_idle()
-
-        one = ConsoleCall(
-            server,
-            source=caller,
-            sink=ClockSink(on_played=recorder.played),
-            recorder=recorder,
-            on_session=lambda session: None,
-            until=until_done,
-        )
-        return await one.run(), not recorder.failed
+    async def call() -> tuple[Kept, Recorder]:
+        with _view(live=options.realtime) as view:
+            recorder = Recorder(folder, _complain)
+            caller = CallerFromFile(WavSource(recording))
+            one = ConsoleCall(
+                server,
+                source=caller,
+                sink=ClockSink(on_played=recorder.played),
+                recorder=recorder,
+                on_session=lambda session: _watch(session, view),
+                until=lambda session: _heard_out(session, caller),
+            )
+            return await one.run(), recorder
 
     if options.realtime:
-        kept, whole = asyncio.run(call())
-    else:
-        kept, whole = virtual.run(call(), wall_start=_now(options.now))
-    return _report(kept, folder, whole, title="heard gap" if options.realtime else "policy time")
+        kept, recorder = asyncio.run(call())
+        return _report(kept, recorder, title="heard gap")
+    kept, recorder = virtual.run(call(), wall_start=_now(options.now))
+    return _report(kept, recorder, title="policy time")
+
+
+def _watch(session: "AgentSession[Any]", view: TerminalView) -> None:
+    session.log.subscribe(view)
+
+
+async def _heard_out(session: "AgentSession[Any]", caller: CallerFromFile) -> None:
+    """The recording is over, its last turn has become final, and the agent is done with it."""
+    await caller.recorded.wait()
+    await clock.sleep(session.turn_handling.endpointing.max_delay + 0.1)
+    await session.wait_for_idle()
 
 
 def _now(text: str | None) -> datetime:
@@ -104,55 +131,126 @@ def _now(text: str | None) -> datetime:
     return moment if moment.tzinfo is not None else moment.astimezone()
 
 
-def _folder(name: str) -> Path:
-    folder = Path(name)
+# Live
+
+
+def _live(server: "AgentServer", options: argparse.Namespace) -> int:
+    from agent_runtime.io.sound import SoundDevices, stderr_to
+
+    echo: EchoMode = "headphones" if options.no_aec else "half-duplex" if options.half_duplex else "aec"
+    folder = _folder(options.out) if options.out else None
+
+    async def call() -> tuple[Kept, Recorder | None]:
+        with _view() as view:
+            recorder = Recorder(folder, view.note) if folder is not None else None
+            devices = SoundDevices(options.input_device, options.output_device, echo=echo)
+            if recorder is not None:
+                devices.speaker.on_played = recorder.played
+            async with devices:
+                _say_echo(view, devices)
+                one = ConsoleCall(
+                    server,
+                    source=devices.microphone,
+                    sink=devices.speaker,
+                    recorder=recorder,
+                    on_session=lambda session: _connect(session, view, devices),
+                    until=lambda session: _keys(session, view, devices),
+                )
+                return await one.run(), recorder
+
+    with stderr_to(os.devnull):  # ALSA and PortAudio write over the screen
+        kept, recorder = asyncio.run(call())
+    return _report(kept, recorder, title="heard gap")
+
+
+def _say_echo(view: TerminalView, devices: "SoundDevices") -> None:
+    if devices.note is not None:
+        view.note(devices.note, "warning")
+    elif devices.echo == "half-duplex":
+        view.note("The microphone is off while the agent speaks.")
+    elif devices.echo == "headphones":
+        view.note("No echo cancellation: wear headphones, or the agent hears itself.")
+
+
+def _connect(session: "AgentSession[Any]", view: TerminalView, devices: "SoundDevices") -> None:
+    session.log.subscribe(view)
+    names: dict[str, Literal["microphone", "speaker"]] = {"input": "microphone", "output": "speaker"}
+
+    def lost(kind: str, sentence: str) -> None:
+        session.log.append(events.DeviceLost(at=clock.now(), device=names[kind], message=sentence))
+
+    def returned(kind: str, sentence: str) -> None:
+        session.log.append(events.DeviceReturned(at=clock.now(), device=names[kind], message=sentence))
+
+    devices.on_lost, devices.on_returned = lost, returned
+
+
+async def _keys(session: "AgentSession[Any]", view: TerminalView, devices: "SoundDevices") -> None:
+    from agent_runtime.io.keys import read_keys
+
+    await read_keys(session, view, devices.microphone)
+
+
+# In text
+
+
+def _in_text(server: "AgentServer", options: argparse.Namespace) -> int:
+    from agent_runtime.io.keyboard import converse_in_text
+
+    folder = _folder(options.out) if options.out else None
+
+    async def call() -> Kept:
+        with _view(written=True) as view:
+            one = ConsoleCall(
+                server,
+                source=None,
+                sink=None,
+                recorder=Recorder(folder, view.note, sound=False) if folder is not None else None,
+                on_session=lambda session: _watch(session, view),
+                until=lambda session: converse_in_text(session, view, sys.stdin),
+            )
+            return await one.run()
+
+    return _status(asyncio.run(call()))
+
+
+# Afterwards
+
+
+def _report(kept: Kept, recorder: Recorder | None, *, title: str) -> int:
+    print()
+    print(call_table(waterfalls(kept.events), title=title))
+    if kept.machine_s and kept.length_s:
+        took = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in kept.machine_s.items())
+        print(f"\nmachine time for {kept.length_s:.1f} s of call: {took}")
+    whole = recorder is None or (not recorder.failed and _draw(kept, recorder.folder))
+    status = _status(kept)
+    return status if whole or status else 1
+
+
+def _draw(kept: Kept, folder: Path) -> bool:
+    from agent_runtime.trace.picture import draw_call
+
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        draw_call(kept.events, folder / "call.wav", folder / "call.svg")
     except OSError as error:
-        raise UsageError(
-            f"--out {name!r} cannot be made: {error.strerror}; name a folder that can be written."
-        ) from error
-    return folder
+        _complain(f"Cannot write {folder / 'call.svg'}: {error.strerror or error}; make room, or name another --out.")
+        return False
+    print(f"written: {', '.join(str(folder / name) for name in ('call.wav', 'call.svg', 'call.jsonl'))}")
+    return True
+
+
+def _status(kept: Kept) -> int:
+    if kept.failure is not None:
+        raise kept.failure
+    return 0 if kept.signal is None else 128 + kept.signal
 
 
 def _complain(sentence: str) -> None:
     print(f"agent-runtime: {sentence}", file=sys.stderr)
 
 
-def _report(kept: Kept, folder: Path, whole: bool, *, title: str) -> int:
-    from agent_runtime.trace.picture import draw_call
-    from agent_runtime.trace.table import transcript
-
-    print(transcript(kept.events))
-    print()
-    print(call_table(waterfalls(kept.events), title=title))
-    if kept.machine_s and kept.length_s:
-        print()
-        took = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in kept.machine_s.items())
-        print(f"machine time for {kept.length_s:.1f} s of call: {took}")
-    if whole:
-        try:
-            draw_call(kept.events, folder / "call.wav", folder / "call.svg")
-            print(f"written: {', '.join(str(folder / name) for name in ('call.wav', 'call.svg', 'call.jsonl'))}")
-        except OSError as error:
-            _complain(f"Cannot write {folder / 'call.svg'}: {error.strerror or error}; make room, or use --out.")
-            whole = False
-    if kept.failure is not None:
-        raise kept.failure
-    if kept.signal is not None:
-        return 128 + kept.signal
-    return 0 if whole else 1
-
-
-# Live
-
-
-def _live(server: "AgentServer", options: argparse.Namespace) -> int:
-    raise UsageError("Live sound is being wired.")
-
-
-def _in_text(server: "AgentServer") -> int:
-    raise UsageError("Text is being wired.")
+# Explain
 
 
 def explain_script(server: "AgentServer", script: Path) -> int:

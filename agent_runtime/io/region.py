@@ -65,6 +65,10 @@ class Region:
         self._picture = picture
         self.write(f"{self._erasure()}{stay}{self._rows(rows, cursor)}")
 
+    def forget(self) -> None:
+        """What was drawn is not there any more."""
+        self._drawn, self._cursor, self._picture = [], Place(0, 0), ()
+
     def write(self, text: str) -> None:
         """Write as it stands, in one piece; what the terminal's character set lacks becomes a question mark."""
         if self.gone or not text:

@@ -75,8 +75,8 @@ class SoundDevices:
         self.echo: EchoMode = echo
         self.microphone = Microphone()
         self.speaker = Speaker()
-        self._on_lost = on_lost
-        self._on_returned = on_returned
+        self.on_lost = on_lost
+        self.on_returned = on_returned
         native = [48_000] if echo == "aec" else []
         self._sides = (
             _Side("input", input_device, [*native, INPUT_RATE, 48_000], self.microphone),
@@ -154,7 +154,7 @@ class SoundDevices:
             if side.lost and stream.blocks * BLOCK_S > stream.latency_s + self.PROOF_S:
                 side.lost = False
                 side.endpoint.present()
-                self._tell(self._on_returned, side, f"The {side.noun} is back: '{stream.name}'.")
+                self._tell(self.on_returned, side, f"The {side.noun} is back: '{stream.name}'.")
         patience = self.SILENT_S if side.blocks else self.START_S
         if stream.ended or clock.now() - side.called_at > patience:
             await self._lose(side, stream.name)
@@ -166,7 +166,7 @@ class SoundDevices:
         if not side.lost:
             side.lost = True
             side.attempts = 0
-            self._tell(self._on_lost, side, f"The {side.noun} '{name}' is gone; the call goes on when one is back.")
+            self._tell(self.on_lost, side, f"The {side.noun} '{name}' is gone; the call goes on when one is back.")
 
     async def _retry(self, side: "_Side") -> None:
         """Open a lost device again.

@@ -104,6 +104,11 @@ class TerminalView:
         self._note(text, style)
         self.refresh()
 
+    def repaint(self) -> None:
+        """The screen is another than it was: show the foot anew, below whatever is there."""
+        self._region.forget()
+        self.refresh()
+
     def close(self) -> None:
         """Take the foot away; what stays is a whole last line. Later events write nothing but lines that stay."""
         self._closed = True
@@ -261,7 +266,7 @@ class TerminalView:
         self._stay([Span("  " if self.written else " " * 15)], [Span(harmless(text), style)])
 
     def _waterfall(self, waterfall: Any) -> None:
-        self._note(waterfall_line(waterfall), "grey")
+        self._stay([Span(" " * 15)], [Span(_typed(waterfall_line(waterfall)), "grey")])
 
     def _stay(self, head: list[Span], spans: list[Span]) -> None:
         if not self.live:
@@ -310,8 +315,8 @@ class TerminalView:
         return row
 
     def _entry_row(self, width: int) -> list[Span]:
-        text, shown = self._entry_text(width)
-        return [Span(PROMPT, "label"), Span(text[: len(shown)] + text[len(shown) :])]
+        text, _ = self._entry_text(width)
+        return [Span(PROMPT, "label"), Span(text)]
 
     def _entry_text(self, width: int) -> tuple[str, str]:
         """What of the line being typed fits, and the part of that before the cursor."""
@@ -366,7 +371,7 @@ def _call_text(event: events.ToolStarted) -> str:
 
 
 def _typed(text: str) -> str:
-    """A line being typed: its blanks are kept, so that the cursor stands where it should."""
+    """Harmless, with its blanks kept: what stands in columns, or under a cursor."""
     return " ".join(harmless(word) for word in text.split(" "))
 
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from agent_runtime.audio.frame import INPUT_RATE, OUTPUT_RATE, AudioFrame
+from agent_runtime.audio.resample import to_int16
 from agent_runtime.trace.file import CallFile
 
 if TYPE_CHECKING:
@@ -238,7 +239,7 @@ class _Resampler:
         import soxr
 
         if self._stream is None or rate != self._rate:
-            self._stream = soxr.ResampleStream(rate, RATE, 1, dtype="int16", quality="HQ")
+            self._stream = soxr.ResampleStream(rate, RATE, 1, dtype="float32", quality="HQ")  # int16 output would be dithered
         else:
             self._stream.clear()
         self._rate = rate
@@ -265,9 +266,9 @@ class _Resampler:
         import numpy as np
 
         assert self._stream is not None
-        samples = np.frombuffer(bytes(self._input), dtype=np.int16)
+        samples = np.frombuffer(bytes(self._input), dtype=np.int16).astype(np.float32)
         self._input.clear()
-        made: bytes = self._stream.resample_chunk(samples, last=last).tobytes()
+        made: bytes = to_int16(self._stream.resample_chunk(samples, last=last))
         if not made:
             return None, b""
         begin, self._begin = self._begin, None

@@ -29,12 +29,12 @@ class Machine:
 
     def phrase_in(self, text: str) -> str:
         """The longest beginning of `text` that is accepted as a whole; empty where there is none."""
-        state: int | None = 0
+        state = length = 0
         words = text.split()
-        length = 0
         for count, word in enumerate(words, 1):
-            if (state := self._next.get((state, word))) is None:
+            if (state, word) not in self._next:
                 break
+            state = self._next[state, word]
             if (state, _EMPTY) in self._next:
                 length = count
         return " ".join(words[:length])

@@ -72,12 +72,12 @@ class SpanSTT(STT):
         self._deadline = deadline
         self._streams: list[SpanStream] = []
 
-    def _open(self, target: str, options: dict[str, object]) -> "SpanStream":
+    def _open(self, target: str, options: dict[str, object], language: str = "en") -> "SpanStream":
         """Start on a new microphone with the engine that the factory `target` makes in the child."""
         self._streams = [stream for stream in self._streams if not stream.closed]
         child = ChildEngine(self.label, target, options, deadline=self._deadline)
         child.watch = self.watch
-        stream = SpanStream(child)
+        stream = SpanStream(child, language)
         self._streams.append(stream)
         return stream
 
@@ -95,12 +95,13 @@ class SpanStream(RecognizeStream):
         skipped: what the application declared but cannot be listened for, each with its reason; known once started.
     """
 
-    def __init__(self, child: ChildEngine) -> None:
+    def __init__(self, child: ChildEngine, language: str) -> None:
         super().__init__()
         self.on_restart: Callable[[str], None] | None = None
         self.skipped: tuple[str, ...] = ()
         self.closed = False
         self._child = child
+        self._language = language
         self._before: deque[AudioFrame] = deque()
         self._utterance = bytearray()
         self._told = 0
@@ -119,7 +120,7 @@ class SpanStream(RecognizeStream):
                 for frames_alike in _by_voice(frames):
                     if frames_alike[0].voiced:
                         if span is None:
-                            span = _Span(frames_alike[0].at or 0.0)
+                            span = _Span(self._language, frames_alike[0].at or 0.0)
                             yield SpeechEvent(SpeechEventType.START_OF_SPEECH)
                             frames_alike = [*self._before, *frames_alike]
                             self._before.clear()
@@ -214,6 +215,7 @@ class SpanStream(RecognizeStream):
 class _Span:
     """What is known of the speech between two silences. Times are loop time."""
 
+    language: str
     start: float
     end: float = 0.0
     kept: tuple[Reading, ...] = ()
@@ -247,7 +249,7 @@ class _Span:
         return Reading(" ".join(part.text for part in parts), min(known) if known else None)
 
     def _event(self, kind: SpeechEventType, reading: Reading) -> SpeechEvent:
-        data = SpeechData(reading.text, confidence=reading.confidence, start_time=self.start, end_time=self.end)
+        data = SpeechData(reading.text, self.language, reading.confidence, self.start, self.end)
         return SpeechEvent(kind, [data])
 
 

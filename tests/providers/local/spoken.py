@@ -1,5 +1,6 @@
 """Sound for the recognisers' tests: sentences that flite speaks, marked as a voice detector would mark them."""
 
+import asyncio
 import functools
 import shutil
 import subprocess
@@ -30,7 +31,7 @@ def flite(text: str, voice: str = "slt") -> bytes:
         subprocess.run(["flite", "-voice", voice, "-t", text, "-o", str(path)], check=True)
         with wave.open(str(path)) as speech:
             assert (speech.getframerate(), speech.getnchannels()) == (INPUT_RATE, 1)
-            return speech.readframes(speech.getnframes())
+            return bytes(speech.readframes(speech.getnframes()))
 
 
 def silence(seconds: float) -> bytes:
@@ -61,7 +62,6 @@ def _marked(pcm: bytes, start: float, end: float, before: int) -> list[AudioFram
 
 async def play(stream: RecognizeStream, call: list[AudioFrame]) -> AsyncIterator[SpeechEvent]:
     """Push a call at its own pace and yield what the recogniser says."""
-    import asyncio
 
     async def push() -> None:
         for frame in call:
@@ -69,10 +69,12 @@ async def play(stream: RecognizeStream, call: list[AudioFrame]) -> AsyncIterator
             stream.push_frame(frame)
         stream.end_input()
 
-    pushing = asyncio.ensure_future(push())
-    async for event in stream:
-        yield event
-    await pushing
+    pushing = asyncio.create_task(push())
+    try:
+        async for event in stream:
+            yield event
+    finally:
+        pushing.cancel()
 
 
 async def transcribe(stream: RecognizeStream, call: list[AudioFrame]) -> list[SpeechEvent]:

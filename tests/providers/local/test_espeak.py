@@ -112,11 +112,16 @@ def test_every_written_word_has_its_time(text: str) -> None:
         assert all(0 <= word.start <= frame.duration for word in frame.words)
 
 
-def test_word_times_are_where_the_sound_is() -> None:
-    # Each word is set between pauses by a comma, so its bounds can be seen in the sound itself.
-    frames = speak("Alpha, bravo, charlie, delta.")
+@pytest.mark.parametrize(
+    ("voice", "text"),
+    [("en-us", "Alpha, a, to, charlie, I, we."), ("ru", "Привет, я, мир, да, ты, нет."), ("fr", "Été, là, où, déjà.")],
+)
+def test_word_times_are_where_the_sound_is(voice: str, text: str) -> None:
+    # A comma sets each word between pauses, so its bounds can be seen in the sound itself.
+    frames = speak(text, EspeakTTS(voice=voice))
     samples = array.array("h", b"".join(frame.data for frame in frames))
     words = timed(frames)
+    assert [word for word, _, _ in words] == text.split()
     for (_, _, end), (_, start, _) in itertools.pairwise(words):
         assert start - end > 0.05
         pause = samples[round(end * SAMPLE_RATE) : round(start * SAMPLE_RATE)]
@@ -124,6 +129,7 @@ def test_word_times_are_where_the_sound_is() -> None:
     for _, start, end in words:
         word = samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
         assert max(map(abs, word)) > 5000
+        assert 0.1 < end - start < 0.8
 
 
 def test_a_dash_after_a_long_number_takes_no_time() -> None:
@@ -199,8 +205,10 @@ def test_two_phrases_at_once_do_not_mix() -> None:
         assert [word for word, _, _ in timed(one)] == SENTENCE.split()
         assert [word for word, _, _ in timed(two)] == ["something", "else"]
         assert len(pids(tts)) == 2
-        await frames_of(tts, SENTENCE)
-        assert len(pids(tts)) == 2  # children are kept and used again
+        # The children are kept, and each is lent once.
+        one, two = await asyncio.gather(frames_of(tts, SENTENCE), frames_of(tts, "something else"))
+        assert [word for word, _, _ in timed(one) + timed(two)] == [*SENTENCE.split(), "something", "else"]
+        assert len(pids(tts)) == 2
 
     talk(conversation)
 

@@ -82,6 +82,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.real_time
 def test_cancelling_kills_the_program(stand_in: Path, tmp_path: Path) -> None:
     # The child-process fence in conftest.py fails this test if the program outlives it.
     pipe = tmp_path / "started"
@@ -98,12 +99,13 @@ def test_cancelling_kills_the_program(stand_in: Path, tmp_path: Path) -> None:
         await phrase.aclose()
         return pid
 
-    # Time stands still until the oldest piece of work is done, so this runs on the machine's clock.
+    # On a virtual loop the news of the pipe would wait for the older work, the program itself.
     pid = asyncio.run(main())
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
 
+@pytest.mark.real_time
 def test_closing_ends_what_is_being_made(stand_in: Path, tmp_path: Path) -> None:
     pipe = tmp_path / "started"
     os.mkfifo(pipe)
