@@ -434,6 +434,8 @@ class Conversation:
         agent._session = self.session
         self.agent = agent
         self.add_item(AgentHandoff(old_agent_id=old.id if old else None, new_agent_id=agent.id, created_at=clock.now()))
+        if old is not None:
+            self.session.agent_changed(old, agent)
         before = self._speeches
         await self._hook(agent.on_enter, f"on_enter of '{agent.id}'")
         if reply and self._speeches == before:

@@ -9,6 +9,8 @@ from typing import Any
 from agent_runtime import clock, events
 from agent_runtime.agent import Agent, call_node
 from agent_runtime.audio.endpoints import AudioSource
+from agent_runtime.audio.frame import AudioFrame
+from agent_runtime.channels import Channel
 from agent_runtime.events import Event
 from agent_runtime.nodes.ear import Ear
 from agent_runtime.stt import SpeechEvent, SpeechEventType
@@ -46,11 +48,16 @@ class Listening:
         self._failed = failed
         self._fail = fail
         self._failures = 0
+        self._next: Channel[AudioFrame] | None = None
 
     def tasks(self, *, recognises: bool) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         """What is to run, by name."""
         listen = ("ear", self._listen())
         return [("stt", self._recognise()), listen] if recognises else [listen]
+
+    def renew(self) -> None:
+        """Another agent listens from here on: what is being said is finished with the old recogniser's stream."""
+        self._next = self._ear.frames_for_stt()
 
     async def _listen(self) -> None:
         await clock.sleep(0)  # the recogniser opens its channel first, and misses no frame
@@ -70,12 +77,14 @@ class Listening:
     async def _recognise(self) -> None:
         while True:
             agent = self._agent()
-            node = call_node(agent.stt_node(self._ear.frames_for_stt(), ModelSettings()))
+            audio, self._next = self._next or self._ear.frames_for_stt(), None
+            node = call_node(agent.stt_node(audio, ModelSettings()))
             try:
                 async for event in node:
                     self._failures = 0
                     self._transcribed(event)
-                return
+                if self._next is None:
+                    return
             except Exception as error:
                 self._failures += 1
                 self._failed("stt", f"The recogniser of '{agent.id}'", error)

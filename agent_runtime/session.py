@@ -104,6 +104,7 @@ class AgentSession(Generic[Userdata]):
         self._main: asyncio.Task[None] | None = None
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._listening: Listening | None = None
         self._stop: asyncio.Event | None = None
         self._started: asyncio.Future[None] | None = None
         self._failure: BaseException | None = None
@@ -310,7 +311,7 @@ class AgentSession(Generic[Userdata]):
     def _ear_tasks(self, conversation: Conversation) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         if self._source is None:
             return []
-        listening = Listening(
+        listening = self._listening = Listening(
             self._source,
             self._vad,
             agent=lambda: self.current_agent,
@@ -511,6 +512,12 @@ class AgentSession(Generic[Userdata]):
         return self._conversation
 
     # What nodes ask of their session
+
+    def agent_changed(self, old: Agent, new: Agent) -> None:
+        """A recogniser that goes by the agent's tools, or that an agent overrides, starts on a new stream."""
+        overridden = any(type(agent).stt_node is not Agent.stt_node for agent in (old, new))
+        if self._listening is not None and (overridden or (self._stt is not None and self._stt.uses_tools)):
+            self._listening.renew()
 
     def llm_of(self, agent: Agent) -> LLM | None:
         model: LLM | None = self._model_of("llm", agent._given_llm, self._llm)

@@ -71,6 +71,8 @@ class STT(ABC):
     """A speech recogniser that can be named in `AgentSession(stt=...)`."""
 
     label: str = ""
+    uses_tools: bool = False
+    """It listens for the tools of the agent that speaks, so a new agent needs a new stream."""
     needs_vad: bool = False
     """It decodes only frames marked `voiced`, so it needs a voice activity detector beside it."""
 

@@ -16,19 +16,19 @@ import soxr
 RATE = 16_000
 VOICE = "slt"
 
-# Seconds from the start of the call, and what is said then. The agent is speaking at the times marked so.
+# Seconds from the start of the call, and what is said then.
 LINES: list[tuple[float, str]] = [
-    (2.4, "what time is it"),
-    (6.6, "add milk to my shopping list"),
-    (10.8, "what can you do"),
-    (13.0, "stop"),  # the agent lists what it can do
-    (16.0, "what is seven times six"),
-    (20.0, "what is on my shopping list"),
-    (26.0, "what day is it"),
-    (33.0, "good bye"),
+    (2.2, "what time is it"),
+    (6.4, "add milk to my shopping list"),
+    (11.0, "what can you do"),
+    (14.6, "stop"),  # while the agent lists what it can do
+    (17.4, "what is seven times six"),
+    (22.0, "what is on my shopping list"),
+    (27.0, "what day is it"),
+    (34.5, "good bye"),
 ]
-COUGHS: list[float] = [28.6]  # the agent is saying the date
-LENGTH_S = 38.0
+COUGHS: list[float] = [29.0]  # while the agent says the date
+LENGTH_S = 39.0
 NOISE = 12.0
 """Standard deviation of the room's noise, of 32768: a silent room, not digital silence."""
 
@@ -41,15 +41,14 @@ def spoken(text: str) -> np.ndarray:
 
 
 def cough(random: np.random.Generator) -> np.ndarray:
-    """Two voiced bursts: a falling glottal pulse train and breath, through three resonances of an open mouth."""
+    """Three voiced bursts: a falling glottal pulse train and breath, through three resonances of an open throat."""
     bursts = []
-    for length, level in ((0.20, 1.0), (0.16, 0.7)):
+    for length, level in ((0.16, 1.0), (0.14, 0.8), (0.20, 0.6)):
         n = int(length * RATE)
         at = np.arange(n) / RATE
-        pitch = 190 - 300 * at
-        phase = np.cumsum(pitch) / RATE
-        source = (phase % 1.0 < 0.25).astype(float) - 0.25 + 0.35 * random.standard_normal(n)
-        sound = sum(resonance(source, centre, width) for centre, width in ((720, 110), (1240, 140), (2500, 220)))
+        phase = np.cumsum(220 - 300 * at) / RATE
+        source = (phase % 1.0 < 0.25).astype(float) - 0.25 + 0.5 * random.standard_normal(n)
+        sound = sum(resonance(source, centre, width) for centre, width in ((900, 160), (1500, 200), (2700, 260)))
         envelope = np.minimum(at / 0.012, 1.0) * np.exp(-at / (length / 2.2))
         bursts += [level * envelope * sound / np.abs(sound).max(), np.zeros(int(0.09 * RATE))]
     return 0.6 * np.concatenate(bursts)
@@ -66,7 +65,7 @@ def resonance(source: np.ndarray, centre: float, width: float) -> np.ndarray:
 
 
 def main() -> None:
-    random = np.random.default_rng(7)
+    random = np.random.default_rng(3)
     call = np.zeros(int(LENGTH_S * RATE))
     for at, text in LINES:
         place(call, at, spoken(text))

@@ -4,9 +4,12 @@ A descriptor is ``provider/model[:suffix][?name=value&...]``. The suffix is a la
 synthesiser. Strings are resolved when the session is built, so a wrong one fails before anybody is called.
 """
 
+import contextlib
 import difflib
 import importlib
 import os
+from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import parse_qsl
@@ -142,6 +145,38 @@ def resolve(kind: Kind, given: Any) -> Any:
     """
     if not isinstance(given, str):
         return given
+    try:
+        return _made(kind, given)
+    except Exception as error:
+        if not _planning.get():
+            raise
+        return Unresolved(kind, given, str(error) or type(error).__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """What `resolve` gives under `planning` for a string that names nothing usable. `label` is the string."""
+
+    kind: Kind
+    label: str
+    reason: str
+    needs_vad: bool = False
+
+
+_planning: ContextVar[bool] = ContextVar("planning", default=False)
+
+
+@contextlib.contextmanager
+def planning() -> Iterator[None]:
+    """Let a session be built although some of its nodes cannot be, to say of each what is wrong; it must not start."""
+    token = _planning.set(True)
+    try:
+        yield
+    finally:
+        _planning.reset(token)
+
+
+def _made(kind: Kind, given: str) -> Any:
     descriptor = parse(kind, given)
     check(descriptor)
     options: dict[str, Any] = {name: _value(value) for name, value in descriptor.options.items()}

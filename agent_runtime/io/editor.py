@@ -1,5 +1,7 @@
 """A line being typed."""
 
+from collections.abc import Callable
+
 HISTORY = 200
 
 
@@ -21,8 +23,8 @@ class LineEditor:
         """Take a key. The line, once it is complete; the editor is then empty."""
         if key == "enter":
             return self._done()
-        if len(key) == 1:
-            self._replace(self.place, self.place, key)
+        if len(key) == 1 or key == "tab":
+            self._replace(self.place, self.place, " " if key == "tab" else key)
         elif key in ("up", "ctrl-p", "down", "ctrl-n"):
             self._recall(-1 if key in ("up", "ctrl-p") else 1)
         elif key in _DELETED:
@@ -57,7 +59,7 @@ class LineEditor:
         return before.rfind(" ") + 1
 
 
-_DELETED = {
+_DELETED: dict[str, Callable[[LineEditor], tuple[int, int]]] = {
     "backspace": lambda e: (e.place - 1, e.place),
     "delete": lambda e: (e.place, e.place + 1),
     "ctrl-u": lambda e: (0, e.place),
@@ -65,7 +67,7 @@ _DELETED = {
     "ctrl-w": lambda e: (e._word_start(), e.place),
 }
 
-_MOVED = {
+_MOVED: dict[str, Callable[[LineEditor], int]] = {
     "left": lambda e: e.place - 1,
     "ctrl-b": lambda e: e.place - 1,
     "right": lambda e: e.place + 1,

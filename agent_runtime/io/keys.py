@@ -27,7 +27,7 @@ _NAMES = {
     "\n": "enter",
     "\x7f": "backspace",
     "\x08": "backspace",
-    "\t": " ",
+    "\t": "tab",
     **{chr(code): f"ctrl-{chr(code + 96)}" for code in (1, 2, 3, 4, 5, 6, 11, 14, 16, 21, 23)},
 }
 _SEQUENCES = {

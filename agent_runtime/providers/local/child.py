@@ -24,6 +24,9 @@ from typing import Any
 from agent_runtime import clock
 from agent_runtime.errors import EngineDied, EngineStalled, ProviderError
 
+_SILENCED = {"ORT_DISABLE_TELEMETRY": "1"}
+"""onnxruntime, under several engines, reports to its maker from 1.31 on unless told not to: nothing leaves the machine."""
+
 
 class ChildEngine:
     """One child process.
@@ -126,6 +129,7 @@ class ChildEngine:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
+                env=os.environ | _SILENCED,
                 start_new_session=True,  # Ctrl-C in the terminal is for the parent to act on
             )
         self._pipe = Connection(ours.detach())

@@ -20,5 +20,6 @@ def folder(engine: str, model: str, fix: str) -> Path:
 
 def onnx_file(path: Path, name: str) -> Path | None:
     """The ONNX file in `path` whose name holds `name`: the one in int8 where there is one, as it is twice as fast."""
-    found = sorted(path.glob(f"*{name}*.onnx"), key=lambda file: ("int8" not in file.name, file.name))
+    files = [file for file in path.glob("*.onnx") if name in file.name]
+    found = sorted(files, key=lambda file: ("int8" not in file.name, file.name))
     return found[0] if found else None

@@ -16,6 +16,7 @@ class PocketsphinxSTT(SpanSTT):
     """
 
     label = "local/pocketsphinx"
+    uses_tools = True
 
     def __init__(self, *, deadline: float = 4.0) -> None:
         super().__init__(deadline=deadline)

@@ -30,6 +30,9 @@ class Parrot:
     def loaded(self, module: str) -> bool:
         return module in sys.modules
 
+    def variable(self, name: str) -> str | None:
+        return os.environ.get(name)
+
 
 def make(**options: Any) -> Parrot:
     return Parrot(**options)

@@ -226,6 +226,14 @@ def test_a_child_loads_no_more_than_its_engine() -> None:
     assert talk(conversation) == []
 
 
+def test_an_engines_libraries_are_told_to_report_to_nobody() -> None:
+    async def conversation(engine: ChildEngine) -> str | None:
+        variable: str | None = await engine.request("variable", "ORT_DISABLE_TELEMETRY")
+        return variable
+
+    assert talk(conversation) == "1"
+
+
 def test_an_interrupt_from_the_terminal_is_the_parents_to_act_on() -> None:
     async def conversation(engine: ChildEngine) -> tuple[int, int]:
         identity: tuple[int, int] = await engine.request("identity")

@@ -91,7 +91,6 @@ def test_a_long_span_is_read_in_pieces_and_stays_one_transcript(monkeypatch: pyt
     monkeypatch.setattr(spans, "MAX_UTTERANCE_S", len(one) / 2 / INPUT_RATE + spans.PRE_ROLL_S)
     (final,) = _data(recognise(frames(one * 3)), final=True)
     assert final.text == "what time is it what time is it what time is it"
-    assert _sure(final)
 
 
 @needs_flite

@@ -1,5 +1,6 @@
 """Models small enough to make in a test: the real libraries load them and find what little there is to find."""
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -72,9 +73,14 @@ def make_whisper(folder: Path) -> None:
 
     spec = ctranslate2.specs.WhisperSpec(1, 2, 1, 2)
     random = np.random.default_rng(7)
-    size = 16
-    _fill(spec.encoder, random, size, len(words), positions=1500)
-    _fill(spec.decoder, random, size, len(words), positions=448)
+    for name in [*spec.variables(), "encoder/position_encodings/encodings", "decoder/position_encodings/encodings"]:
+        shape = _shape(name, size=16, vocabulary=len(words))
+        if shape is not None:
+            *path, last = name.split("/")
+            part = functools.reduce(_part, path, spec)
+            setattr(part, last, random.normal(0.0, 0.2, shape).astype(np.float32))
+            if last == "weight" and "embeddings" not in name:
+                part.bias = np.zeros(shape[0], np.float32)
     spec.config.suppress_ids = []
     spec.config.suppress_ids_begin = []
     spec.config.alignment_heads = [(0, 0)]
@@ -83,3 +89,29 @@ def make_whisper(folder: Path) -> None:
     spec.validate()
     spec.save(str(folder))
     (folder / "preprocessor_config.json").write_text(json.dumps({"feature_size": 80}))
+
+
+def _part(spec: Any, name: str) -> Any:
+    """`layer_0` is an attribute of that name or the first of the list `layer`."""
+    if hasattr(spec, name):
+        return getattr(spec, name)
+    items, _, index = name.rpartition("_")
+    return getattr(spec, items)[int(index)]
+
+
+def _shape(name: str, *, size: int, vocabulary: int) -> tuple[int, ...] | None:
+    """Of a weight; None: the variable is a setting, not a weight."""
+    if name.endswith(("gamma", "beta")):
+        return (size,)
+    if name.endswith("encodings"):
+        return (1500 if name.startswith("encoder") else 448, size)
+    if not name.endswith("weight"):
+        return None
+    if "conv" in name:
+        return (size, 80 if "conv1" in name else size, 3)
+    if "ffn" in name:
+        return (4 * size, size) if "linear_0" in name else (size, 4 * size)
+    if "embeddings" in name or "projection" in name:
+        return (vocabulary, size)
+    rows = 3 if "self_attention/linear_0" in name else 2 if "/attention/linear_1" in name else 1
+    return (rows * size, size)
