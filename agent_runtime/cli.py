@@ -76,13 +76,13 @@ def _run(argv: list[str], server: "AgentServer | None") -> int:
     options = _parser(with_script=server is None).parse_args(argv)
     if options.command in ("dev", "start", "connect"):
         raise UsageError(LATER.format(options.command))
-    if options.command == "console":
-        from agent_runtime.io.console import console
+    from agent_runtime.io.console import console, explain_script
 
-        return console(options, lambda: server or load_server(options.script), _script_path(options))
-    from agent_runtime.io.console import explain_script
+    def load() -> "AgentServer":
+        return server or load_server(options.script)
 
-    return explain_script(server or load_server(options.script), _script_path(options))
+    command = console if options.command == "console" else explain_script
+    return command(options, load, _script_path(options))
 
 
 def _script_path(options: argparse.Namespace) -> Path:

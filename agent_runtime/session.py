@@ -253,7 +253,11 @@ class AgentSession(Generic[Userdata]):
                 )
             input, output = attach(self, agent, input, output)  # noqa: A001
         self._source, self._sink = input, output
-        await self._prewarm(agent)
+        try:
+            await self._prewarm(agent)
+        except BaseException:
+            await self._release()
+            raise
         loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         self._started = loop.create_future()

@@ -19,12 +19,14 @@ from agent_runtime.agent import Agent
 from agent_runtime.audio.endpoints import AudioSink, AudioSource
 from agent_runtime.audio.frame import FRAME_S, INPUT_RATE, AudioFrame
 from agent_runtime.errors import UsageError
-from agent_runtime.events import Event
+from agent_runtime.events import Event, SessionStarted
 from agent_runtime.session import AgentSession
 from agent_runtime.trace.log import JsonlWriter
 from agent_runtime.trace.recording import CallRecorder
 from agent_runtime.worker.job import JobContext
 from agent_runtime.worker.server import AgentServer
+
+START = "write 'await session.start(agent=..., room=ctx.room)'."
 
 
 class CallerFromFile(AudioSource):
@@ -136,7 +138,7 @@ class Recorder:
 
 
 class CallRoom:
-    """The room of a console call: it waits for the script's session and connects it."""
+    """The room of a console call: it connects the script's session; `session` is done when that has started."""
 
     name = "console"
 
@@ -150,6 +152,7 @@ class CallRoom:
         self.source = source
         self.sink = sink
         self._on_session = on_session
+        self._attached = False
         self.session: asyncio.Future[AgentSession[Any]] = asyncio.get_running_loop().create_future()
         self._recorder = recorder
 
@@ -160,7 +163,7 @@ class CallRoom:
         given_input: AudioSource | None,
         given_output: AudioSink | None,
     ) -> tuple[AudioSource | None, AudioSink | None]:
-        if self.session.done():
+        if self._attached:
             raise UsageError("A second session starts in the console's room; a call has one session.")
         source, sink = given_input or self.source, given_output or self.sink
         if self._recorder is not None:
@@ -168,9 +171,17 @@ class CallRoom:
             session.log.subscribe(self._recorder.event)
             if source is not None:
                 source = _Tapped(source, self._recorder.heard)
+        self._attached = True
         self._on_session(session)  # before its first event
-        self.session.set_result(session)
+        session.log.subscribe(self._started(session))
         return source, sink
+
+    def _started(self, session: AgentSession[Any]) -> Callable[[Event], None]:
+        def look(event: Event) -> None:
+            if isinstance(event, SessionStarted) and not self.session.done():
+                self.session.set_result(session)
+
+        return look
 
 
 class ConsoleCall:
@@ -221,9 +232,7 @@ class ConsoleCall:
                 await self._end_session("error")
                 raise entry.exception()  # type: ignore[misc]
             if not self._room.session.done() and not self._quit.done():
-                raise UsageError(
-                    "The entrypoint ended without starting a session; write 'await session.start(agent=..., room=ctx.room)'."
-                )
+                raise UsageError(f"The entrypoint ended without starting a session; {START}")
             reason = await self._talk(entry)
             await self._end_session(reason)
             await self._ctx.run_shutdown_callbacks(reason)
@@ -238,7 +247,7 @@ class ConsoleCall:
         tasks: list[asyncio.Future[Any]] = []
         if self._room.session.done():
             session = self._room.session.result()
-            tasks.append(asyncio.ensure_future(self._session_over(session, entry)))
+            tasks.append(asyncio.ensure_future(session.wait_closed()))
             if self._until is not None:
                 tasks.append(asyncio.ensure_future(self._until(session)))
         done, _ = await asyncio.wait([*waits, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -255,13 +264,6 @@ class ConsoleCall:
             if each.done() and not each.cancelled() and (error := each.exception()) is not None:
                 self.kept.failure = self.kept.failure or error
         return "error" if self.kept.failure is not None else "user_initiated"
-
-    async def _session_over(self, session: AgentSession[Any], entry: "asyncio.Future[None]") -> None:
-        while not session.has_started:
-            if entry.done():
-                return
-            await asyncio.wait([entry], timeout=0.05)
-        await session.wait_closed()
 
     async def _end_session(self, reason: str) -> None:
         try:

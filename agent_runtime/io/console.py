@@ -2,17 +2,19 @@
 
 import argparse
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from agent_runtime import clock, events, virtual
 from agent_runtime.audio.wav import read_wav
 from agent_runtime.errors import DeviceError, UsageError
-from agent_runtime.io.call import CallerFromFile, ConsoleCall, Kept, Recorder
+from agent_runtime.io.call import START, CallerFromFile, ConsoleCall, Kept, Recorder
+from agent_runtime.io.controls import SessionControls, read_keys
 from agent_runtime.io.memory import ClockSink
 from agent_runtime.io.terminal import TerminalView
 from agent_runtime.io.wav import WavSource
@@ -20,6 +22,7 @@ from agent_runtime.trace.table import call_table
 from agent_runtime.trace.waterfall import waterfalls
 
 if TYPE_CHECKING:
+    from agent_runtime.agent import Agent
     from agent_runtime.io.sound import EchoMode, SoundDevices
     from agent_runtime.session import AgentSession
     from agent_runtime.worker.server import AgentServer
@@ -154,7 +157,7 @@ def _live(server: "AgentServer", options: argparse.Namespace) -> int:
                     sink=devices.speaker,
                     recorder=recorder,
                     on_session=lambda session: _connect(session, view, devices),
-                    until=lambda session: _keys(session, view, devices),
+                    until=lambda session: _keys(SessionControls(session, devices.microphone, one.quit), view),
                 )
                 return await one.run(), recorder
 
@@ -185,17 +188,16 @@ def _connect(session: "AgentSession[Any]", view: TerminalView, devices: "SoundDe
     devices.on_lost, devices.on_returned = lost, returned
 
 
-async def _keys(session: "AgentSession[Any]", view: TerminalView, devices: "SoundDevices") -> None:
-    from agent_runtime.io.keys import read_keys
-
-    await read_keys(session, view, devices.microphone)
+async def _keys(controls: SessionControls, view: TerminalView) -> None:
+    await read_keys(controls, view)
+    await asyncio.get_running_loop().create_future()  # without keys the call goes on until it is ended otherwise
 
 
 # In text
 
 
 def _in_text(server: "AgentServer", options: argparse.Namespace) -> int:
-    from agent_runtime.io.keyboard import converse_in_text
+    from agent_runtime.io.typed import converse_in_text
 
     folder = _folder(options.out) if options.out else None
 
@@ -207,7 +209,7 @@ def _in_text(server: "AgentServer", options: argparse.Namespace) -> int:
                 sink=None,
                 recorder=Recorder(folder, view.note, sound=False) if folder is not None else None,
                 on_session=lambda session: _watch(session, view),
-                until=lambda session: converse_in_text(session, view, sys.stdin),
+                until=lambda session: converse_in_text(session, view),
             )
             return await one.run()
 
@@ -253,5 +255,40 @@ def _complain(sentence: str) -> None:
 # Explain
 
 
-def explain_script(server: "AgentServer", script: Path) -> int:
-    raise UsageError("Explain is being wired.")
+class _Planned(BaseException):
+    """Raised where the script would start its session: this is as far as an explanation goes."""
+
+
+class _PlanRoom:
+    """A room that stops the script at `session.start()`."""
+
+    name = "plan"
+
+    def __init__(self) -> None:
+        self.found: tuple[AgentSession[Any], Agent] | None = None
+
+    def attach(self, session: "AgentSession[Any]", agent: "Agent", *given: object) -> NoReturn:
+        self.found = (session, agent)
+        raise _Planned
+
+
+def explain_script(options: argparse.Namespace, server: Callable[[], "AgentServer"], script: Path) -> int:
+    """Run the command `explain`: the script runs up to its session's start, and nothing is started."""
+    from agent_runtime.explain import explain
+    from agent_runtime.inference.descriptor import planning
+    from agent_runtime.worker.job import JobContext
+
+    room = _PlanRoom()
+
+    async def run() -> None:
+        with contextlib.suppress(_Planned):
+            await server().entrypoint(JobContext(room=room))
+
+    with planning():
+        asyncio.run(run())
+    if room.found is None:
+        raise UsageError(f"The entrypoint of '{script}' ended without starting a session; {START}")
+    session, agent = room.found
+    explanation = explain(session, agent, title=str(script))
+    print(explanation.text)
+    return 0 if explanation.ok else 1

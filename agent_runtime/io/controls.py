@@ -1,17 +1,20 @@
 """What a caller can do with the keys while a call runs."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, ClassVar, Protocol, TextIO
 
 from agent_runtime.io.editor import LineEditor
-from agent_runtime.io.keys import open_keys
+from agent_runtime.io.milestones import Milestones
 from agent_runtime.io.terminal import TerminalView
+from agent_runtime.io.keys import open_keys
 from agent_runtime.session import AgentSession
 
 HINT = "m mute  space talk  t type  q quit  ? keys"
 
 HINT_TYPING = "enter sends  esc goes back to speaking"
+
+NOT_READY = "nobody is there to hear it"
 
 KEYS = (
     ("m", "mute the microphone, or open it"),
@@ -26,6 +29,10 @@ class Controls(Protocol):
     """What keys do to a call."""
 
     @property
+    def ready(self) -> bool:
+        """Whether there is somebody to talk to: the session has begun, and has not ended."""
+
+    @property
     def muted(self) -> bool: ...
 
     def mute(self, muted: bool) -> None: ...
@@ -36,7 +43,8 @@ class Controls(Protocol):
     def send_text(self, text: str) -> None:
         """The caller says this, typed; what the agent is saying ends."""
 
-    def quit(self) -> None: ...
+    def quit(self) -> None:
+        """The caller hangs up."""
 
 
 class Mutable(Protocol):
@@ -49,12 +57,17 @@ class Mutable(Protocol):
 
 
 class SessionControls:
-    """The controls of a running session; `quit` is called for the key that ends the call."""
+    """The controls of a session, which need not have started; `quit` is called for the key that hangs up."""
 
     def __init__(self, session: AgentSession[Any], microphone: Mutable, quit: Callable[[], None]) -> None:  # noqa: A002
         self._session = session
         self._microphone = microphone
         self._quit = quit
+        self._milestones = Milestones(session)
+
+    @property
+    def ready(self) -> bool:
+        return self._milestones.begun.done() and not self._milestones.over.done()
 
     @property
     def muted(self) -> bool:
@@ -82,7 +95,7 @@ class Keyboard:
     """Keys to controls, and the foot of the screen with them.
 
     Push to talk begins with the first press of space, and from then on the microphone is closed unless the caller
-    talks. While a line is typed the microphone is closed too: typing is loud.
+    talks. While a line is typed the microphone is closed too: typing is loud. `ended` is set by the keys that hang up.
     """
 
     def __init__(self, controls: Controls, view: TerminalView) -> None:
@@ -96,7 +109,7 @@ class Keyboard:
         self._show()
 
     def press(self, key: str) -> None:
-        if key == "ctrl-c":
+        if key == "ctrl-c":  # where the terminal makes no signal of it
             self._end()
         elif self._typing:
             self._type(key)
@@ -112,6 +125,9 @@ class Keyboard:
             self._controls.mute(not self._controls.muted)
 
     def _talk(self) -> None:
+        if not self._controls.ready:
+            self._view.note(NOT_READY)
+            return
         self._talking = not self._talking
         self._controls.push_to_talk(self._talking)
 
@@ -129,10 +145,12 @@ class Keyboard:
         line = self._editor.press(key)
         if line is None:
             return
-        if line.strip():
+        if not line.strip():
+            self._stop_typing()
+        elif self._controls.ready:
             self._controls.send_text(line.strip())
         else:
-            self._stop_typing()
+            self._view.note(NOT_READY)
 
     def _stop_typing(self) -> None:
         self._typing = False
@@ -171,7 +189,7 @@ class Keyboard:
 
 
 async def read_keys(controls: Controls, view: TerminalView, *, stdin: TextIO | None = None) -> None:
-    """Obey the keys until the one that quits, or until the terminal goes. Where `stdin` is none, return at once.
+    """Obey the keys until one hangs up, or the terminal is gone. Where `stdin` is none, return at once.
 
     However it ends, the terminal is as it was before.
     """
@@ -179,12 +197,17 @@ async def read_keys(controls: Controls, view: TerminalView, *, stdin: TextIO | N
     if source is None or source.closed or not source.isatty():
         return
     with open_keys(source.fileno(), on_continue=view.repaint) as keys:
-        keyboard = Keyboard(controls, view)
-        try:
-            async for key in keys:
-                keyboard.press(key)
-                if keyboard.ended:
-                    return
-        finally:
-            view.entry, view.hint, view.microphone = None, "", ""
-            view.refresh()
+        await obey(keys, controls, view)
+
+
+async def obey(keys: AsyncIterator[str], controls: Controls, view: TerminalView) -> None:
+    """Obey `keys` until one hangs up, or there are no more."""
+    keyboard = Keyboard(controls, view)
+    try:
+        async for key in keys:
+            keyboard.press(key)
+            if keyboard.ended:
+                return
+    finally:
+        view.entry, view.hint, view.microphone = None, "", ""
+        view.refresh()

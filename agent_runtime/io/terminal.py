@@ -42,8 +42,8 @@ class TerminalView:
     Args:
         out: where it writes.
         live: whether `out` is a terminal on which rows may be written over.
-        color: None: as `live`, unless NO_COLOR is set or TERM is dumb.
-        width: in columns; None: that of the terminal, asked at each write. Lines in a pipe are not broken.
+        color: None: where `out` is a terminal, unless NO_COLOR is set or TERM is dumb.
+        width: in columns; None: that of the terminal, asked at each write; lines in a pipe are then not broken.
         written: the conversation is typed, not spoken: no times, and a prompt.
 
     Attributes:
@@ -61,15 +61,17 @@ class TerminalView:
         width: int | None = None,
         written: bool = False,
     ) -> None:
+        out = sys.stdout if out is None else out
+        dumb = os.environ.get("TERM") == "dumb"
         if color is None:
-            color = live and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-        self.live = live and os.environ.get("TERM") != "dumb"
+            color = (live or out.isatty()) and not dumb and not os.environ.get("NO_COLOR")
+        self.live = live and not dumb
         self.written = written
         self.entry: Entry | None = None
         self.microphone = ""
         self.hint = ""
-        self._region = Region(out if out is not None else sys.stdout, live=self.live, color=color, width=width)
-        self._fixed_width = width
+        self._region = Region(out, live=self.live, color=color, width=width)
+        self._broken = live or width is not None or out.isatty()  # whether lines are to be broken at the width
         self._waterfalls = WaterfallBuilder()
         self._started: float | None = None
         self._closed = False
@@ -269,7 +271,7 @@ class TerminalView:
         self._stay([Span(" " * 15)], [Span(_typed(waterfall_line(waterfall)), "grey")])
 
     def _stay(self, head: list[Span], spans: list[Span]) -> None:
-        if not self.live:
+        if not self._broken:
             self._lines.append([*head, *spans])
             return
         indent = sum(columns(span.text) for span in head)

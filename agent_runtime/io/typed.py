@@ -2,7 +2,6 @@
 
 import asyncio
 import codecs
-import contextlib
 import io
 import os
 import sys
@@ -11,49 +10,35 @@ from typing import Any, TextIO
 
 from agent_runtime import clock
 from agent_runtime.channels import Channel
-from agent_runtime.events import Close, Event
 from agent_runtime.io.editor import LineEditor
-from agent_runtime.io.keys import open_keys
+from agent_runtime.io.milestones import Milestones
 from agent_runtime.io.terminal import TerminalView
+from agent_runtime.io.keys import open_keys
 from agent_runtime.session import AgentSession
 
 GOODBYE = frozenset({"quit", "exit", "/quit", "/exit"})
 
 
 async def converse_in_text(session: AgentSession[Any], view: TerminalView, stdin: TextIO | None = None) -> None:
-    """Give each line to a started session as what the user says, until the end of input, ``quit``, or its close.
+    """Give each line to a session as what the user says, until the end of input, ``quit``, or the session's end.
 
     At a terminal one may go on typing while the agent thinks: the new line takes the floor. From a pipe the next line
-    is read when the agent has done with the last. The session is not closed here.
+    is read when the agent has done with the last. The session need not have started, and is not closed here.
     """
     source = sys.stdin if stdin is None else stdin
-    over = _over(session)
-    if source is None or source.closed:
-        return
-    conversation = _at_terminal if view.live and source.isatty() else _from_pipe
-    talk = asyncio.ensure_future(conversation(session, view, source))
-    try:
-        await asyncio.wait([talk, over], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        over.cancel()
-        talk.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await talk
-
-
-def _over(session: AgentSession[Any]) -> "asyncio.Future[None]":
-    """Done when the session has ended."""
-    over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def look(event: Event) -> None:
-        if isinstance(event, Close) and not over.done():
-            over.set_result(None)
-
-    unsubscribe = session.log.subscribe(look)
-    over.add_done_callback(lambda _: unsubscribe())
-    for event in session.log.recent:
-        look(event)
-    return over
+    with Milestones(session) as milestones:
+        await milestones.begun
+        if source is None or source.closed or milestones.over.done():
+            return
+        conversation = _at_terminal if view.live and source.isatty() else _from_pipe
+        talk = asyncio.ensure_future(conversation(session, view, source))
+        try:
+            await asyncio.wait([talk, milestones.over], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            talk.cancel()
+            await asyncio.wait([talk])
+        if not talk.cancelled():
+            talk.result()
 
 
 async def _from_pipe(session: AgentSession[Any], view: TerminalView, source: TextIO) -> None:

@@ -14,7 +14,9 @@ from agent_runtime.providers.local.spans import Reading, SpanStream, SpanSTT
 from agent_runtime.stt import STTContext
 
 INSTALL = "pip install 'agent-runtime[sherpa]'"
-FIX = "unpack a streaming model from the sherpa-onnx releases and name its folder (it holds tokens.txt and .onnx files)."
+FIX = (
+    "unpack a streaming model from the sherpa-onnx releases and name its folder (it holds tokens.txt and .onnx files)."
+)
 
 _ENGINE = "agent_runtime.providers.local.sherpa:SherpaEngine"
 _TAIL_S = 0.6

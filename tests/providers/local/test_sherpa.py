@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent_runtime import virtual
-from agent_runtime.errors import EngineDied, UsageError
+from agent_runtime.errors import ProviderError, UsageError
 from agent_runtime.providers.local.sherpa import SherpaSTT, find_model
 from agent_runtime.stt import SpeechEvent, SpeechEventType
 from tests.providers.local.spoken import finals, frames, transcribe
@@ -50,7 +50,7 @@ def test_silence_is_an_empty_transcript(model: Path) -> None:
 
 def test_a_file_that_is_no_model_fails_and_names_the_folder(model: Path) -> None:
     (model / "model.onnx").write_bytes(b"no model")
-    with pytest.raises(Exception, match="t-one-tiny"):
+    with pytest.raises(ProviderError, match="t-one-tiny"):
         recognise(model)
 
 

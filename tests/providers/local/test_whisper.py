@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent_runtime import virtual
-from agent_runtime.errors import UsageError
+from agent_runtime.errors import ProviderError, UsageError
 from agent_runtime.providers.local.whisper import FILES, WhisperSTT, check_model
 from agent_runtime.stt import SpeechEvent, SpeechEventType, STTContext
 from tests.providers.local.spoken import frames, transcribe
@@ -45,7 +45,7 @@ def test_each_span_is_read_once_when_it_is_over(model: Path) -> None:
 
 def test_a_file_that_is_no_model_fails_and_names_the_folder(model: Path) -> None:
     (model / "model.bin").write_bytes(b"no model")
-    with pytest.raises(Exception, match="whisper-tiny"):
+    with pytest.raises(ProviderError, match="whisper-tiny"):
         recognise(model)
 
 

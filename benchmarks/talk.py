@@ -1,0 +1,134 @@
+"""The conversation that is measured, made for whoever holds it: its caller, its answers, its sink, and the stamps on them.
+
+Every stage answers at once, so that all the time there is belongs to what joins the stages. Sound comes and goes in
+frames of 20 ms at the pace of the running loop: a real one where time is measured, a virtual one where only work is.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from agent_runtime import clock
+from agent_runtime.audio.endpoints import AudioSource
+from agent_runtime.audio.frame import FRAME_S, INPUT_RATE, OUTPUT_RATE, AudioFrame
+from agent_runtime.io.memory import ClockSink
+
+SILENT = bytes(2 * int(FRAME_S * INPUT_RATE))
+_VOICED = b"\x00\x10" * int(FRAME_S * INPUT_RATE)
+_SPOKEN = b"\x00\x20" * int(FRAME_S * OUTPUT_RATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What every answer is: `words` token by token, `every` seconds apart, each phrase `frames` frames of sound.
+
+    `delay` is the endpointing delay in seconds. With `barge_in` the caller speaks into every answer but the last.
+    """
+
+    words: Sequence[str] = ("All right, ", "it ", "is ", "noon.")
+    every: float = 0.0
+    frames: int = 2
+    delay: float = 0.0
+    per_token: bool = True
+    barge_in: bool = False
+
+    async def tokens(self) -> AsyncIterator[str]:
+        for number, token in enumerate(self.words):
+            if number and self.every:
+                await clock.sleep(self.every)
+            yield token
+
+    def sound(self) -> Iterator[AudioFrame]:
+        for _ in range(self.frames):
+            yield AudioFrame(_SPOKEN, OUTPUT_RATE)
+
+
+class Caller(AudioSource):
+    """Speaks `turns` times for `voiced` frames: at the beginning, and `pause` frames after each `go_on`.
+
+    Attributes:
+        ended: for each turn, when its first silent frame came in.
+        last_voiced: the end of the last voiced frame so far.
+    """
+
+    def __init__(self, turns: int, *, voiced: int = 5, pause: int = 2) -> None:
+        self.ended: list[float] = []
+        self.last_voiced = 0.0
+        self.spoken = asyncio.Event()
+        """The caller is gone."""
+        self._turns, self._voiced, self._pause = turns, voiced, pause
+        self._go_on = False
+        self._at = 0.0
+
+    def go_on(self) -> None:
+        self._go_on = True
+
+    async def frames(self) -> AsyncIterator[AudioFrame]:
+        self._at = clock.now()
+        for turn in range(self._turns):
+            for _ in range(self._pause):
+                yield await self._frame(SILENT)
+            for _ in range(self._voiced):
+                yield await self._frame(_VOICED)
+            self.last_voiced, self._go_on = self._at, False
+            while not self._go_on:
+                frame = await self._frame(SILENT)
+                if len(self.ended) == turn:
+                    self.ended.append(clock.now())
+                yield frame
+        self.spoken.set()
+
+    async def _frame(self, sound: bytes) -> AudioFrame:
+        frame = AudioFrame(sound, INPUT_RATE, at=self._at)
+        self._at += FRAME_S
+        await clock.sleep_until(self._at)
+        return frame
+
+
+@dataclass(slots=True)
+class Ear:
+    """Hears voice and words in frames, and notes when it does: the words in the second voiced frame of a turn.
+
+    Attributes:
+        voices: when each voice began.
+        words: when each turn's first words were understood.
+    """
+
+    voices: list[float] = field(default_factory=list)
+    words: list[float] = field(default_factory=list)
+    _voiced: int = 0
+
+    def voice(self, frame: AudioFrame) -> str | None:
+        """``voice`` or ``silence`` where it changes."""
+        voiced = frame.data != SILENT
+        if voiced == bool(self._voiced):
+            return None
+        self._voiced = int(voiced)
+        if voiced:
+            self.voices.append(clock.now())
+        return "voice" if voiced else "silence"
+
+    def word(self, frame: AudioFrame) -> bool:
+        """Whether this frame, which `voice` has seen, brings the words."""
+        self._voiced += bool(self._voiced)
+        if self._voiced == 3:
+            self.words.append(clock.now())
+        return self._voiced == 3
+
+
+class Sink(ClockSink):
+    """Consumes at the pace of the loop; notes when its silence ends, and when it is told to be silent."""
+
+    def __init__(self) -> None:
+        super().__init__(OUTPUT_RATE)
+        self.begun: list[float] = []
+        self.cleared: list[float] = []
+
+    def write(self, pcm: bytes) -> None:
+        if not self.queued_samples:
+            self.begun.append(clock.now())
+        super().write(pcm)
+
+    def clear(self) -> int:
+        self.cleared.append(clock.now())
+        return super().clear()
