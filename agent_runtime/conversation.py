@@ -250,6 +250,8 @@ class Conversation:
         reply = Reply(self, agent, handle, request)
         handle.bind(interrupt=partial(self._guarded, self._interrupt, reply))
         if request.user_message is not None:
+            if self._held_back is not None:  # an earlier turn waits for its reply: it is final now
+                self._settle_turn(self._held_back[0])
             self._held_back = (reply, request.user_message)
             if not request.is_turn:
                 self._settle_turn(reply)

@@ -19,7 +19,7 @@ from agent_runtime.audio.frame import AudioFrame
 from agent_runtime.channels import Channel
 from agent_runtime.chat import ChatContext, ChatMessage, FunctionCall, FunctionCallOutput
 from agent_runtime.events import FirstSample, FirstToken, LlmRequested, PhraseReady, Stalled
-from agent_runtime.llm import ChatChunk, CompletionUsage, FunctionToolCall
+from agent_runtime.llm import ChatChunk, FunctionToolCall
 from agent_runtime.nodes.playout import Utterance
 from agent_runtime.speech import SpeechHandle
 from agent_runtime.tools import StopResponse, ToolChoice, ToolOutcome
@@ -89,7 +89,6 @@ class Reply:
         self.spoken: list[Spoken] = []
         self.complete = False
         """Whether no further utterance will be added."""
-        self.usage: list[CompletionUsage] = []
         self._conversation = conversation
         self._phrases = 0
 
@@ -190,9 +189,7 @@ class Reply:
         chunks = call_node(agent.llm_node(ctx.copy(), agent.tools, settings))
         try:
             async with asyncio.timeout(LLM_DEADLINE_S) as timeout:
-                async for content, tool_calls, usage in _parts(chunks):
-                    if usage is not None:
-                        self.usage.append(usage)
+                async for content, tool_calls in _parts(chunks):
                     if first and (content or tool_calls):
                         first = False
                         post(FirstToken(at=clock.now(), speech_id=self.handle.id, step=step))
@@ -392,11 +389,12 @@ def _tee(text: AsyncIterable[str]) -> tuple[AsyncIterable[str], AsyncIterable[st
 
 async def _parts(
     chunks: AsyncIterator[Any],
-) -> AsyncIterator[tuple[str, list[FunctionToolCall], CompletionUsage | None]]:
+) -> AsyncIterator[tuple[str, list[FunctionToolCall]]]:
     """What an llm_node gives, told apart."""
     async for chunk in chunks:
         if isinstance(chunk, ChatChunk):
             delta = chunk.delta
-            yield (delta.content or "" if delta else "", list(delta.tool_calls) if delta else [], chunk.usage)
+            if delta is not None:
+                yield delta.content or "", list(delta.tool_calls)
         else:
-            yield str(chunk), [], None
+            yield str(chunk), []

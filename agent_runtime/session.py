@@ -12,7 +12,7 @@ from agent_runtime.audio.endpoints import AudioSink, AudioSource
 from agent_runtime.audio.frame import AudioFrame
 from agent_runtime.chat import ChatContext, ChatMessage
 from agent_runtime.conversation import Conversation
-from agent_runtime.errors import UsageError
+from agent_runtime.errors import InternalError, UsageError
 from agent_runtime.events import AgentState, Event, UserState
 from agent_runtime.inference.descriptor import resolve
 from agent_runtime.listening import Listening
@@ -303,6 +303,8 @@ class AgentSession(Generic[Userdata]):
             self._failure = self._failure or errors.exceptions[0]
         finally:
             self._finish()
+            if not self._started.done():
+                self._started.set_exception(self._failure or InternalError("The session ended before it began."))
 
     def _spawn(self, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
         """Start a task that lives no longer than the session."""

@@ -42,7 +42,7 @@ async def converse(caller: Caller, ear: Ear, script: Script, sink: Sink) -> None
 
     async def think() -> None:
         if script.delay:
-            await clock.sleep_until(caller.last_voiced + script.delay)
+            await clock.sleep_until(caller.ended[-1] + script.delay)
         async for token in script.tokens():
             await text.put(token)
         await text.put(None)

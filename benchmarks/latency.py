@@ -1,22 +1,96 @@
 """What a runtime adds: from the end of the caller's speech to sound, and from the decision to interrupt to silence."""
 
 import asyncio
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Coroutine
+from bisect import bisect_left
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from benchmarks import floor, ours
 from benchmarks.report import Report, percentile
 from benchmarks.talk import Caller, Ear, Script, Sink
 
-TURNS = 60
+ROUNDS = 3
+TURNS = 20
+"""In a round; rounds of both sides take turns, so that a busy moment of the machine meets both."""
 
 Converse = Callable[[Caller, Ear, Script, Sink], Coroutine[Any, Any, None]]
+Call = tuple[Caller, Ear, Sink]
 
 CASES = {
     "no delays": Script(),
     "tokens every 10 ms": Script(every=0.01),
-    "synthesis per sentence": Script(words=("It ", "is ", "twelve ", "o'clock ", "right ", "now."), per_token=False),
-    "endpointing delay 0.1 s": Script(delay=0.1),
+    "speech per sentence": Script(words=("It ", "is ", "twelve ", "o'clock ", "right ", "now."), per_token=False),
 }
+TIMED = Script(delay=0.1)
 BARGE_IN = Script(frames=100, barge_in=True)
+
+
+def measure_added(report: Report) -> None:
+    """From the end of speech, and the endpointing delay, to the first sample at the sink."""
+    report.title(f"Added between the end of speech and the first sample, {ROUNDS * TURNS} turns in real time, ms")
+    _head(report)
+    for name, script in CASES.items():
+        mine, bare = _both(script, TURNS, lambda call: _after(call[0].silent, call[2].begun))
+        _row(report, name, mine, bare)
+        report.bound(f"added latency, {name}, p50", percentile(mine, 50), 0.5, "ms")
+        report.bound(f"added latency, {name}, p99", percentile(mine, 99), 2.0, "ms")
+    # A timer of the loop is up to 1 ms late, on both sides: epoll counts in whole ms.
+    mine, bare = _both(TIMED, TURNS, lambda call: _after([at + TIMED.delay for at in call[0].ended], call[2].begun))
+    name = f"endpointing delay {TIMED.delay} s"
+    _row(report, name, mine, bare)
+    report.bound(f"added latency, {name}, p50 above the floor", percentile(mine, 50) - percentile(bare, 50), 0.5, "ms")
+    report.bound(f"added latency, {name}, p99", percentile(mine, 99), 2.0, "ms")
+
+
+def measure_barge_in(report: Report) -> None:
+    """From the event that decides to the sink's being told to throw away what it has."""
+    report.title(f"Barge-in: decision to the sink being told, {ROUNDS * TURNS} times in real time, ms")
+    _head(report)
+    calls = _rounds(BARGE_IN, TURNS + 1)
+    for name, heard in (("duck (voice)", "voices"), ("cancel (words)", "words")):
+        # The first turn interrupts nobody.
+        mine, bare = _pooled(calls, lambda call, heard=heard: _after(getattr(call[1], heard)[1:], call[2].cleared))
+        _row(report, name, mine, bare)
+        report.bound(f"barge-in, {name}, p50", percentile(mine, 50), 0.15, "ms")
+
+
+def _both(script: Script, turns: int, figure: Callable[[Call], list[float]]) -> tuple[list[float], list[float]]:
+    return _pooled(_rounds(script, turns), figure)
+
+
+def _rounds(script: Script, turns: int) -> tuple[list[Call], list[Call]]:
+    """Calls of ours and of the floor, alternately."""
+    calls: tuple[list[Call], list[Call]] = ([], [])
+    for _ in range(ROUNDS):
+        for converse, made in zip((ours.converse, floor.converse), calls, strict=True):
+            made.append(_talk(converse, script, turns))
+    return calls
+
+
+def _pooled(
+    calls: tuple[list[Call], list[Call]], figure: Callable[[Call], list[float]]
+) -> tuple[list[float], list[float]]:
+    mine, bare = ([value for call in side for value in figure(call)] for side in calls)
+    return mine, bare
+
+
+def _talk(converse: Converse, script: Script, turns: int) -> Call:
+    caller, ear, sink = Caller(turns), Ear(), Sink()
+    asyncio.run(converse(caller, ear, script, sink))
+    return caller, ear, sink
+
+
+def _after(causes: Sequence[float], effects: Sequence[float]) -> list[float]:
+    """Milliseconds from each cause to the first effect after it."""
+    return [1e3 * (effects[bisect_left(effects, cause)] - cause) for cause in causes]
+
+
+def _head(report: Report) -> None:
+    report.say(f"{'':<26}{'ours p50':>10}{'p99':>8}{'floor p50':>12}{'p99':>8}{'ratio':>8}")
+
+
+def _row(report: Report, name: str, mine: list[float], bare: list[float]) -> None:
+    report.say(
+        f"{name:<26}{percentile(mine, 50):>10.3f}{percentile(mine, 99):>8.3f}"
+        f"{percentile(bare, 50):>12.3f}{percentile(bare, 99):>8.3f}{percentile(mine, 50) / percentile(bare, 50):>8.1f}"
+    )

@@ -47,13 +47,13 @@ class Caller(AudioSource):
     """Speaks `turns` times for `voiced` frames: at the beginning, and `pause` frames after each `go_on`.
 
     Attributes:
-        ended: for each turn, when its first silent frame came in.
-        last_voiced: the end of the last voiced frame so far.
+        ended: for each turn, the loop time of the end of its last voiced sample.
+        silent: for each turn, when the frame came in that shows that it has ended.
     """
 
     def __init__(self, turns: int, *, voiced: int = 5, pause: int = 2) -> None:
         self.ended: list[float] = []
-        self.last_voiced = 0.0
+        self.silent: list[float] = []
         self.spoken = asyncio.Event()
         """The caller is gone."""
         self._turns, self._voiced, self._pause = turns, voiced, pause
@@ -70,11 +70,12 @@ class Caller(AudioSource):
                 yield await self._frame(SILENT)
             for _ in range(self._voiced):
                 yield await self._frame(_VOICED)
-            self.last_voiced, self._go_on = self._at, False
+            self.ended.append(self._at)
+            self._go_on = False
             while not self._go_on:
                 frame = await self._frame(SILENT)
-                if len(self.ended) == turn:
-                    self.ended.append(clock.now())
+                if len(self.silent) == turn:
+                    self.silent.append(clock.now())
                 yield frame
         self.spoken.set()
 

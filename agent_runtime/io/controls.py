@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, ClassVar, Protocol, TextIO
 
 from agent_runtime.io.editor import LineEditor
+from agent_runtime.io.keys import open_keys
 from agent_runtime.io.milestones import Milestones
 from agent_runtime.io.terminal import TerminalView
-from agent_runtime.io.keys import open_keys
 from agent_runtime.session import AgentSession
 
 HINT = "m mute  space talk  t type  q quit  ? keys"

@@ -11,9 +11,9 @@ from typing import Any, TextIO
 from agent_runtime import clock
 from agent_runtime.channels import Channel
 from agent_runtime.io.editor import LineEditor
+from agent_runtime.io.keys import open_keys
 from agent_runtime.io.milestones import Milestones
 from agent_runtime.io.terminal import TerminalView
-from agent_runtime.io.keys import open_keys
 from agent_runtime.session import AgentSession
 
 GOODBYE = frozenset({"quit", "exit", "/quit", "/exit"})

@@ -122,6 +122,7 @@ class TurnMachine:
         self.state = State.LISTENING
         self.ignored = 0
         self._voice_on = False
+        self._noise = False  # the voice that is on has held the floor long enough without a word
         self._onset: float | None = None
         self._last_voiced: float | None = None
         self._words = _Words([])
@@ -152,7 +153,9 @@ class TurnMachine:
 
     @property
     def floor_is_free(self) -> bool:
-        """Whether a new speech of the agent may begin to sound."""
+        """Whether a new speech of the agent may begin to sound: nobody has the floor, or a noise without words has it."""
+        if self.state is State.USER_SPEAKING:
+            return self._noise
         return self.state in (State.LISTENING, State.REPLY_PENDING, State.AGENT_SPEAKING)
 
     @property
@@ -177,6 +180,7 @@ class TurnMachine:
         match event:
             case VoiceStarted(onset=onset):
                 self._voice_on = True
+                self._noise = False
                 self._onset = onset
                 self._recogniser_spoke = False
                 self._voice_since_commit = True
@@ -224,6 +228,16 @@ class TurnMachine:
 
     def _user_starts(self, event: VoiceStarted) -> None:
         self._go(State.USER_SPEAKING)
+        self._listen_for_words(event.at)
+
+    def _listen_for_words(self, at: float) -> None:
+        if self.has_recogniser and not self._noise:
+            self._timers["deaf"] = at + DEAF_AFTER_S
+
+    def _speaking_tick(self, event: Tick) -> None:
+        if self._due("deaf", event.at) and not self._words.text:
+            self._noise = True
+            self._out.append(GiveUpOnVoice(DEAF_AFTER_S, confirmed=False))
 
     def _user_stops(self, event: VoiceStopped) -> None:
         self._go(State.USER_PAUSED)
@@ -349,7 +363,9 @@ class TurnMachine:
 
     def _agent_starts_over_voice(self, event: AgentStarted) -> None:
         """It began in the same moment as the user: that is an overlap like any other."""
-        if self._interruptible and self._voice_on:
+        if self._noise or not self._interruptible:
+            self._go(State.AGENT_SPEAKING)
+        elif self._voice_on:
             self._suspect(event.at)
 
     def _words_over_agent(self, event: Heard) -> None:
@@ -434,6 +450,7 @@ class TurnMachine:
         elif self._due("deaf", event.at):
             self._out.append(GiveUpOnVoice(DEAF_AFTER_S, confirmed=not self._recogniser_spoke))
             if self._recogniser_spoke:
+                self._noise = True
                 self._release(event.at, "noise without words")
             else:
                 self._confirm(event.at, "duration, the recogniser is silent")
@@ -466,6 +483,7 @@ class TurnMachine:
             self._go(State.AGENT_SPEAKING)
         elif self._voice_on:
             self._go(State.USER_SPEAKING)
+            self._listen_for_words(at)
         elif self._words.text or (self._words.owed and self._last_voiced is not None):
             self._go(State.USER_PAUSED)
             self._arm_endpoint(at)
@@ -492,6 +510,7 @@ class TurnMachine:
         (State.LISTENING, ReplyPlanned): _reply_planned,
         (State.LISTENING, AgentStarted): _agent_starts,
         (State.USER_SPEAKING, VoiceStopped): _user_stops,
+        (State.USER_SPEAKING, Tick): _speaking_tick,
         (State.USER_SPEAKING, Heard): _words_while_speaking,
         (State.USER_SPEAKING, AgentStarted): _agent_starts_over_voice,
         (State.USER_SPEAKING, CommitRequested): _commit_on_request,

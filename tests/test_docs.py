@@ -1,0 +1,388 @@
+"""The pages say what is so: their snippets run, their commands exist, their tables are those of the code.
+
+A Python snippet is run as a script. What stands behind it in a `text` block is what it prints, or, where that begins
+with a prompt, a conversation typed to its agent. `<!-- goes on -->` before a snippet runs it behind the one before it.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import importlib
+import importlib.util
+import inspect
+import io
+import json
+import re
+import shlex
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from agent_runtime import Agent, AgentSession, JobContext, cli, events, virtual
+from agent_runtime.audio.endpoints import AudioSink, AudioSource
+from agent_runtime.inference.descriptor import LOCAL, Kind, parse
+from agent_runtime.io.terminal import TerminalView
+from agent_runtime.turns.options import TurnHandling
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+
+SHELLS = ("sh", "console")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block. `goes_on`: it belongs behind the Python block before it."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+    goes_on: bool
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks_of(page: Path) -> list[Block]:
+    found: list[Block] = []
+    open_at, language, goes_on = 0, "", False
+    lines = page.read_text("utf-8").split("\n")
+    for number, line in enumerate(lines, start=1):
+        fence = re.match(r"```(\w*)$", line)
+        if fence is None:
+            continue
+        if open_at:
+            found.append(Block(page, open_at, language, "\n".join(lines[open_at : number - 1]) + "\n", goes_on))
+            open_at = 0
+        else:
+            open_at, language = number, fence[1]
+            goes_on = number > 1 and lines[number - 2] == "<!-- goes on -->"
+    assert not open_at, f"{page}:{open_at}: a block that is not closed"
+    return found
+
+
+BLOCKS = {page: blocks_of(page) for page in PAGES}
+
+
+def prose_of(page: Path) -> str:
+    """The page without its blocks."""
+    return re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+# Snippets
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """Python to run, and what is to come of it, if the page says."""
+
+    block: Block
+    source: str
+    told: str | None
+
+
+def snippets() -> Iterator[Snippet]:
+    for blocks in BLOCKS.values():
+        source = ""
+        for block, following in zip(blocks, [*blocks[1:], None], strict=True):
+            if block.language != "python":
+                continue
+            source = source + block.text if block.goes_on else block.text
+            told = following.text if following is not None and following.language == "text" else None
+            yield Snippet(block, source, told)
+
+
+@pytest.mark.parametrize("snippet", snippets(), ids=lambda snippet: str(snippet.block))
+def test_a_snippet_does_what_the_page_says(snippet: Snippet, tmp_path: Path) -> None:
+    printed, script = _run(snippet, tmp_path / "snippet.py")
+    assert script.__doc__ is None or "SCRIPT" not in script.__doc__
+    if snippet.told is None:
+        _start(script)
+    elif snippet.told.startswith(("you> ", "agent> ")):
+        assert _conversation(script, snippet.told) == snippet.told
+    else:
+        assert printed == snippet.told
+
+
+def _run(snippet: Snippet, path: Path) -> tuple[str, ModuleType]:
+    path.write_text(snippet.source, "utf-8")
+    spec = importlib.util.spec_from_file_location("snippet", path)
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    sys.modules["snippet"] = script
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            spec.loader.exec_module(script)
+            for test in [value for name, value in vars(script).items() if name.startswith("test_")]:
+                test()
+    finally:
+        del sys.modules["snippet"]
+    return printed.getvalue(), script
+
+
+def _start(script: ModuleType) -> None:
+    """A page that shows a script or an agent shows one that can be talked to."""
+    if _entry(script) is not None:
+        _conversation(script, "")
+
+
+def _entry(script: ModuleType) -> Callable[[JobContext], Any] | None:
+    """The entrypoint of the snippet's server; of an agent alone, one that starts it."""
+    server = vars(script).get("server")
+    if server is not None:
+        entrypoint: Callable[[JobContext], Any] = server.entrypoint
+        return entrypoint
+    kinds = [each for each in vars(script).values() if isinstance(each, type) and issubclass(each, Agent)]
+    own = [kind for kind in kinds if kind.__module__ == "snippet"]
+    if not own or any(
+        parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
+        for parameter in inspect.signature(own[0]).parameters.values()
+    ):
+        return None
+
+    async def entrypoint_of_agent(ctx: JobContext) -> None:
+        session: AgentSession[Any] = AgentSession(llm="local/rules")
+        await session.start(agent=own[0](), room=ctx.room)
+
+    return entrypoint_of_agent
+
+
+class _Desk:
+    """A room where one writes instead of speaking."""
+
+    name = "desk"
+
+    def __init__(self, view: TerminalView) -> None:
+        self.session: AgentSession[Any] | None = None
+        self._view = view
+
+    def attach(
+        self,
+        session: AgentSession[Any],
+        agent: Agent,
+        given_input: AudioSource | None,
+        given_output: AudioSink | None,
+    ) -> tuple[AudioSource | None, AudioSink | None]:
+        self.session = session
+        session.log.subscribe(self._view)
+        return None, None
+
+
+def _conversation(script: ModuleType, wanted: str) -> str:
+    """Type the lines that `wanted` has for the caller; what `console --text` shows of it, without the prompts."""
+    out = io.StringIO()
+    entrypoint = _entry(script)
+    assert entrypoint is not None, "no agent to talk to"
+
+    async def talk() -> None:
+        desk = _Desk(TerminalView(out, live=False, written=True))
+        await entrypoint(JobContext(room=desk))
+        assert desk.session is not None
+        await desk.session.wait_for_idle()
+        for line in wanted.splitlines():
+            if line.startswith("you> "):
+                await desk.session.run(user_input=line.removeprefix("you> "))
+        await desk.session.aclose()
+
+    virtual.run(talk())
+    return out.getvalue()
+
+
+def test_the_script_in_the_readme_is_short() -> None:
+    script = next(block.text for block in BLOCKS[ROOT / "README.md"] if block.language == "python")
+    assert len([line for line in script.splitlines() if line.strip()]) <= 15
+
+
+# Commands
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """Every command line on a page, with its place."""
+    for page, blocks in BLOCKS.items():
+        for block in blocks:
+            lines = block.text.splitlines() if block.language in SHELLS else []
+            if block.language == "console":
+                lines = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+            for line in lines:
+                for part in re.split(r"\s(?:\||&&)\s", line):
+                    if command := " ".join(shlex.split(part, comments=True)):
+                        yield str(block), command
+        for quoted in re.findall(r"`([^`\n]+)`", prose_of(page)):
+            yield page.name, quoted
+
+
+def _own(program: str) -> list[tuple[str, list[str]]]:
+    return [(place, line.split()[1:]) for place, line in commands() if line.split()[:1] == [program] and " " in line]
+
+
+def test_every_agent_runtime_command_exists() -> None:
+    found = _own("agent-runtime")
+    found += [
+        (place, [arguments[1], arguments[0], *arguments[2:]])
+        for place, arguments in _own("python")
+        if len(arguments) > 1 and arguments[0].endswith(".py")
+    ]
+    assert len(found) > 10
+    for place, arguments in found:
+        try:
+            cli._parser(with_script=True).parse_args(arguments)
+        except SystemExit as stop:
+            if stop.code:
+                raise AssertionError(f"{place}: agent-runtime {' '.join(arguments)} is no command") from None
+
+
+def test_every_make_target_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([\w./-]+):", makefile, re.MULTILINE))
+    variables = {"ARGS", "SCRIPT", "PYTHON", "UPGRADE", "CALLER"}
+    found = _own("make")
+    assert found
+    for place, arguments in found:
+        for argument in arguments:
+            name, sets, _ = argument.partition("=")
+            assert name in (variables if sets else targets), f"{place}: make {argument}"
+
+
+def test_every_extra_that_pip_is_told_of_exists() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    found = [
+        (place, extra)
+        for place, line in commands()
+        for names in re.findall(r"agent-runtime\[([\w,]+)\]", line)
+        for extra in names.split(",")
+    ]
+    assert found
+    for place, extra in found:
+        assert extra in extras, f"{place}: agent-runtime[{extra}]"
+
+
+def test_the_console_page_lists_every_option_of_the_console_and_no_other() -> None:
+    parser = next(
+        action.choices["console"]
+        for action in cli._parser(with_script=True)._actions
+        if isinstance(action, argparse._SubParsersAction)
+    )
+    options = {option for action in parser._actions for option in action.option_strings if option.startswith("--")}
+    listed = set(re.findall(r"^\| `(--[a-z-]+)", (ROOT / "docs/console.md").read_text(), re.MULTILINE))
+    assert listed == options
+
+
+# Tables
+
+
+def rows(page: str, heading: str) -> list[list[str]]:
+    """The cells of the table under a heading, without its head."""
+    section = (ROOT / page).read_text("utf-8").partition(f"\n{heading}\n")[2]
+    assert section, f"{page} has no heading {heading!r}"
+    lines = re.search(r"(?:^\|.*\n)+", section, re.MULTILINE)
+    assert lines is not None
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[0].splitlines()[2:]]
+
+
+def test_the_table_of_turn_handling_is_that_of_the_code() -> None:
+    listed = {cells[0].strip("`| "): cells[1].strip("` ") for cells in rows("docs/writing-an-agent.md", "## Taking turns")}
+    handling = TurnHandling()
+    known: dict[str, object] = {"turn_detection": handling.turn_detection}
+    for part in ("endpointing", "interruption"):
+        options = getattr(handling, part)
+        known |= {f"{part}.{each.name}": getattr(options, each.name) for each in dataclasses.fields(options)}
+    assert listed == {name: json.dumps(value) for name, value in known.items()}
+
+
+def test_the_table_of_session_arguments_is_complete() -> None:
+    listed = {name for cells in rows("docs/writing-an-agent.md", "## The session") for name in re.findall(r"`(\w+)`", cells[0])}
+    assert listed == set(inspect.signature(AgentSession.__init__).parameters) - {"self"}
+
+
+def test_the_table_of_events_is_complete() -> None:
+    listed = [name for cells in rows("docs/writing-an-agent.md", "## Events") for name in re.findall(r"`(\w+)`", cells[0])]
+    kinds = [each for each in vars(events).values() if isinstance(each, type) and issubclass(each, events.Event)]
+    assert sorted(listed) == sorted(kind.type for kind in kinds if kind is not events.Event)
+
+
+def test_the_lines_of_the_log_that_are_shown_are_such_lines() -> None:
+    kinds = {each.type: each for each in vars(events).values() if isinstance(each, type) and issubclass(each, events.Event)}
+    lines = [line for block in BLOCKS[ROOT / "docs/console.md"] if block.language == "json" for line in block.text.splitlines()]
+    assert len(lines) > 5
+    for line in lines:
+        record = json.loads(line)
+        fields = [each.name for each in dataclasses.fields(kinds[record["type"]]) if each.name != "at"]
+        assert list(record) == ["seq", "t", "type", *fields]
+
+
+def test_every_descriptor_of_a_local_engine_names_one_with_options_that_it_takes() -> None:
+    kinds: dict[str, Kind] = {name: kind for kind, names in LOCAL.items() for name in names}
+    found = 0
+    for page in PAGES:
+        for text in re.findall(r"local/[a-z]+(?::[\w+-]+)?(?:\?[\w=&./~-]+)?", page.read_text("utf-8")):
+            descriptor = parse("tts", text)
+            if descriptor.name == "local/rapid":
+                continue
+            assert descriptor.name in kinds, f"{page.name}: {text}"
+            module, _, name = LOCAL[kinds[descriptor.name]][descriptor.name].partition(":")
+            engine = getattr(importlib.import_module(module), name)
+            taken = inspect.signature(engine).parameters
+            for option in descriptor.options:
+                assert option in taken or "options" in taken, f"{page.name}: {text} has no option {option}"
+            found += 1
+    assert found > 20
+
+
+def test_the_engines_page_has_every_option_of_every_engine() -> None:
+    text = (ROOT / "docs/local-engines.md").read_text("utf-8")
+    for names in LOCAL.values():
+        for name, place in names.items():
+            section = re.search(rf"^### `{name}[`?].*?(?=^##|\Z)", text, re.MULTILINE | re.DOTALL)
+            assert section is not None, f"no section on {name}"
+            module, _, cls = place.partition(":")
+            parameters = inspect.signature(getattr(importlib.import_module(module), cls)).parameters.values()
+            for parameter in parameters:
+                if parameter.kind is not parameter.VAR_KEYWORD:
+                    assert f"`{parameter.name}`" in section[0], f"{name} has the option {parameter.name}"
+
+
+def test_every_dependency_has_its_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *(each for extra in project["optional-dependencies"].values() for each in extra)]
+    names = {re.split(r"[<>=;! ]", requirement)[0].lower().replace("_", "-") for requirement in wanted}
+    text = (ROOT / "docs/design/dependencies.md").read_text().lower().replace("_", "-")
+    assert {name for name in names if f"`{name}`" not in text} == set()
+
+
+# Links
+
+
+def slug(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.replace("`", "").lower()).replace(" ", "-")
+
+
+def test_every_link_leads_somewhere() -> None:
+    broken = []
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)\s]+)\)", prose_of(page)):
+            if re.match(r"https?://", target):
+                continue
+            path, _, anchor = target.partition("#")
+            file = (page.parent / path).resolve() if path else page
+            if not file.exists():
+                broken.append(f"{page.name}: {target}")
+            elif anchor and anchor not in map(slug, re.findall(r"^#+ (.*)$", prose_of(file), re.MULTILINE)):
+                broken.append(f"{page.name}: {target} (no such heading)")
+    assert broken == []
+
+
+def test_a_profile_in_config_is_mentioned_on_a_page() -> None:
+    pages = "".join(page.read_text("utf-8") for page in PAGES)
+    for profile in (ROOT / "config").glob("*.yaml"):
+        assert isinstance(yaml.safe_load(profile.read_text()), dict)
+        assert f"config/{profile.name}" in pages
