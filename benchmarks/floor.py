@@ -35,7 +35,7 @@ async def converse(caller: Caller, ear: Ear, script: Script, sink: Sink) -> None
             event = await heard.get()
             if event == "silence":
                 answers.append(tasks.create_task(think()))
-            elif sink.queued_samples or not speech.empty():
+            else:
                 sink.clear()
             if event == "words" and answers:
                 answers.pop().cancel()

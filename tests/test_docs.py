@@ -92,18 +92,16 @@ class Snippet:
 def snippets() -> Iterator[Snippet]:
     for blocks in BLOCKS.values():
         source = ""
-        for block, following in zip(blocks, [*blocks[1:], None], strict=True):
-            if block.language != "python":
-                continue
-            source = source + block.text if block.goes_on else block.text
-            told = following.text if following is not None and following.language == "text" else None
-            yield Snippet(block, source, told)
+        for number, block in enumerate(blocks, start=1):
+            if block.language == "python":
+                source = source + block.text if block.goes_on else block.text
+                told = [following.text for following in blocks[number : number + 1] if following.language == "text"]
+                yield Snippet(block, source, told[0] if told else None)
 
 
-@pytest.mark.parametrize("snippet", snippets(), ids=lambda snippet: str(snippet.block))
+@pytest.mark.parametrize("snippet", list(snippets()), ids=lambda snippet: str(snippet.block))
 def test_a_snippet_does_what_the_page_says(snippet: Snippet, tmp_path: Path) -> None:
     printed, script = _run(snippet, tmp_path / "snippet.py")
-    assert script.__doc__ is None or "SCRIPT" not in script.__doc__
     if snippet.told is None:
         _start(script)
     elif snippet.told.startswith(("you> ", "agent> ")):

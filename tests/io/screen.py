@@ -11,7 +11,7 @@ class Screen:
     """Rows of unbounded number and `width` columns; unknown codes are errors.
 
     Attributes:
-        styles: for each row the SGR parameters that text was written with.
+        styles: for each row the SGR parameters that its letters were written with.
     """
 
     def __init__(self, width: int = 80) -> None:
@@ -56,6 +56,8 @@ class Screen:
         elif code == "J":
             del self.rows[self.row + 1 :], self.styles[self.row + 1 :]
             del self.rows[self.row][self.column :]
+            if self.column == 0:
+                self.styles[self.row].clear()
         elif code == "m":
             self._style = "" if parameters in ("", "0") else parameters
         elif parameters == "?7" and code in "lh":
@@ -78,7 +80,8 @@ class Screen:
             row = self.rows[self.row]
             row += [" "] * (self.column - len(row))
             row[self.column : self.column + max(1, size)] = [character, *[""] * (size - 1)]
-            self.styles[self.row].add(self._style)
+            if character != " ":
+                self.styles[self.row].add(self._style)
             self.column += size
 
     def _next_row(self) -> None:

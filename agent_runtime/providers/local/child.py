@@ -36,13 +36,21 @@ class ChildEngine:
         target: ``"package.module:factory"``; see `serve` for what the factory makes.
         options: keyword arguments of the factory; they must pickle.
         deadline: seconds of machine time within which each request must be answered.
+        start_deadline: the same for a request that has to start a child first, which may have to read a model from a cold
+            disk; None: no more than for any other.
 
     A child starts at the first request. After `EngineDied` or `EngineStalled` the next request starts a new one, which
     knows nothing of what the old one was told.
     """
 
     def __init__(
-        self, name: str, target: str, options: dict[str, Any] | None = None, *, deadline: float = 10.0
+        self,
+        name: str,
+        target: str,
+        options: dict[str, Any] | None = None,
+        *,
+        deadline: float = 10.0,
+        start_deadline: float | None = None,
     ) -> None:
         self.name = name
         self.watch = clock.Stopwatch()
@@ -50,6 +58,7 @@ class ChildEngine:
         self._target = target
         self._options = options or {}
         self._deadline = deadline
+        self._start_deadline = deadline if start_deadline is None else start_deadline
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection[Any, Any] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
@@ -96,16 +105,18 @@ class ChildEngine:
     def _exchange(self, method: str, args: tuple[object, ...]) -> Any:
         self._must_be_open()
         with self.watch:
+            deadline = self._deadline
             if self._process is None or self._pipe is None:
+                deadline = self._start_deadline
                 self._start()
             pipe = self._pipe
             assert pipe is not None
             try:
                 pipe.send((method, args))
-                if not pipe.poll(self._deadline):
+                if not pipe.poll(deadline):
                     self._kill()
                     raise EngineStalled(
-                        f"{self.name} did not answer '{method}' within {self._deadline:g} s and was stopped.",
+                        f"{self.name} did not answer '{method}' within {deadline:g} s and was stopped.",
                         provider=self.name,
                         retryable=True,
                     )

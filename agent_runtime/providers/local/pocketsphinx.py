@@ -12,7 +12,7 @@ class PocketsphinxSTT(SpanSTT):
     """English, offline, 135 000 words; at its best with the phrases that the application declares.
 
     Args:
-        deadline: seconds of machine time within which the child must answer a request, its start included.
+        deadline: seconds of machine time within which the child must answer a request; its start may take longer.
     """
 
     label = "local/pocketsphinx"

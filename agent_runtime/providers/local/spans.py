@@ -32,6 +32,9 @@ MAX_UTTERANCE_S = 20.0
 MAX_FAILURES = 3
 """So many children may be lost in one utterance; then the recogniser gives up."""
 
+START_DEADLINE_S = 20.0
+"""A child may take this long to start, model included: half a second, but not from a cold disk on a busy machine."""
+
 _MAX_REQUEST_S = 1.0
 """More sound than this goes to the child in several requests, so that each meets its deadline on a busy machine."""
 
@@ -75,7 +78,8 @@ class SpanSTT(STT):
     def _open(self, target: str, options: dict[str, object], language: str = "en") -> "SpanStream":
         """Start on a new microphone with the engine that the factory `target` makes in the child."""
         self._streams = [stream for stream in self._streams if not stream.closed]
-        child = ChildEngine(self.label, target, options, deadline=self._deadline)
+        start = max(self._deadline, START_DEADLINE_S)
+        child = ChildEngine(self.label, target, options, deadline=self._deadline, start_deadline=start)
         child.watch = self.watch
         stream = SpanStream(child, language)
         self._streams.append(stream)

@@ -99,7 +99,7 @@ def test_no_word_is_lost_with_a_child(blow: signal.Signals, reason: str) -> None
     restarts: list[str] = []
 
     async def main() -> list[SpeechEvent]:
-        stream = PocketsphinxSTT(deadline=1.0).stream(context=CONTEXT)
+        stream = PocketsphinxSTT(deadline=2.0).stream(context=CONTEXT)
         stream.on_restart = restarts.append
         return await _struck(stream, frames(flite("please add milk to the shopping list")), blow)
 
