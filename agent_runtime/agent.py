@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Coroutine, Sequence
+from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any
 
 from agent_runtime.audio.frame import AudioFrame
@@ -77,7 +78,7 @@ class Agent:
 
     @property
     def tools(self) -> list[FunctionTool]:
-        return list(self._tools.values())
+        return list(self._tools.function_tools.values())
 
     @property
     def chat_ctx(self) -> ChatContext:
@@ -162,8 +163,14 @@ class Agent:
         self._chat_ctx = chat_ctx.copy()
 
 
-async def call_node(result: object) -> AsyncGenerator[Any]:
+def call_node(result: object) -> AsyncGenerator[Any]:
     """What a node gave, as one stream: an async iterable, a coroutine of one, a single value, or None for nothing."""
+    if isinstance(result, AsyncGeneratorType):
+        return result
+    return _stream(result)
+
+
+async def _stream(result: object) -> AsyncGenerator[Any]:
     if isinstance(result, Awaitable):
         result = await result
     if result is None:

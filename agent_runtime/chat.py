@@ -248,6 +248,10 @@ class ChatContext:
             exclude_handoff: leave out changes of the agent.
             tools: keep only calls of these tools (objects with a `name`, or names), with their outputs.
         """
+        if tools is None and not (
+            exclude_function_call or exclude_instructions or exclude_empty_message or exclude_handoff
+        ):
+            return ChatContext(self._items)
         names = None if tools is None else {str(getattr(tool, "name", tool)) for tool in tools}
         kept = {item.call_id for item in self._items if isinstance(item, FunctionCall) and names and item.name in names}
 

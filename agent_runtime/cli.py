@@ -1,8 +1,12 @@
 """The command line: `agent-runtime console agents/clock.py`, and `cli.run_app(server)` at the foot of a script."""
 
 import argparse
+import contextlib
 import importlib.util
+import io
+import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -37,62 +41,122 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_app(server: "AgentServer") -> NoReturn:
     """Run the command line for the script that calls this, and exit."""
+    if _loading:
+        raise _AppGiven(server)
     sys.exit(_guarded(_run, sys.argv[1:], server))
+
+
+_loading: list[Path] = []
+"""The script that is being loaded: where it calls `run_app` without looking at `__name__`, that is its end."""
+
+
+class _AppGiven(BaseException):
+    def __init__(self, server: "AgentServer") -> None:
+        self.server = server
 
 
 def _guarded(
     function: Callable[[list[str], "AgentServer | None"], int], argv: list[str], server: "AgentServer | None"
 ) -> int:
-    debug = "--debug" in argv
+    _make_output_safe()
     try:
-        return function(argv, server)
+        status = function(argv, server)
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
+        _forget_output()
         return 141
-    except AgentRuntimeError as error:
-        if debug:
-            raise
-        print(f"agent-runtime: {error}", file=sys.stderr)
-        return 2
     except Exception as error:
-        if debug:
-            raise
-        print(
-            f"agent-runtime: {type(error).__name__}: {error} ({_place(error)}); add --debug for the traceback.",
-            file=sys.stderr,
-        )
+        if "--debug" in argv:
+            traceback.print_exception(error)
+        else:
+            print(f"agent-runtime: {_sentence(error)}", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _forget_output()
         return 2
 
 
-def _place(error: BaseException) -> str:
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    return f"{Path(frame.tb_frame.f_code.co_filename).name}, line {frame.tb_lineno}" if frame else "no traceback"
+def _make_output_safe() -> None:
+    """A terminal that cannot show a letter, or that is not there, must not end a call."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def _forget_output() -> None:
+    """Nobody reads it any more; what is still in its buffer would be written, and fail again, at the process's end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, AgentRuntimeError):
+        return str(error)
+    return f"{_what(error)}; add --debug for the traceback."
+
+
+def _what(error: BaseException, script: Path | None = None) -> str:
+    """The error, and the line at which it came out of `script`, or simply came."""
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error}"  # which tells the file and the line
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if script is not None and _same(frame.filename, script)]
+    place = (own or frames)[-1:]
+    where = "".join(f" ({Path(frame.filename).name}, line {frame.lineno})" for frame in place)
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}{where}" if text else f"{type(error).__name__}{where}"
 
 
 def _run(argv: list[str], server: "AgentServer | None") -> int:
     options = _parser(with_script=server is None).parse_args(argv)
     if options.command in ("dev", "start", "connect"):
         raise UsageError(LATER.format(options.command))
+    if server is None and options.script is None and not options.list_devices:
+        raise UsageError("console needs a script: agent-runtime console agents/clock.py.")
     from agent_runtime.io.console import console, explain_script
+
+    path = Path(sys.argv[0] if server is not None else options.script or "")
 
     def load() -> "AgentServer":
         return server or load_server(options.script)
 
     command = console if options.command == "console" else explain_script
-    return command(options, load, _script_path(options))
+    try:
+        return command(options, load, path)
+    except AgentRuntimeError:
+        raise
+    except Exception as error:
+        if not _is_from(path, error):
+            raise
+        raise UsageError(
+            f"The script '{path}' raised {_what(error, path)}; mend it, or add --debug for the traceback."
+        ) from error
 
 
-def _script_path(options: argparse.Namespace) -> Path:
-    return Path(getattr(options, "script", None) or sys.argv[0])
+def _is_from(script: Path, error: BaseException) -> bool:
+    return any(_same(frame.filename, script) for frame in traceback.extract_tb(error.__traceback__))
+
+
+def _same(filename: str, script: Path) -> bool:
+    return Path(filename).absolute() == script.absolute()
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains in one sentence, as everything here does."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see {self.prog} --help.")
 
 
 def _parser(*, with_script: bool) -> argparse.ArgumentParser:
     from agent_runtime import __version__
 
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="agent-runtime" if with_script else None,
         description=DESCRIPTION,
         epilog=EPILOG,
@@ -105,7 +169,12 @@ def _parser(*, with_script: bool) -> argparse.ArgumentParser:
     def command(name: str, text: str) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=text, description=text)
         if with_script:
-            made.add_argument("script", metavar="SCRIPT", help="a Python file with an AgentServer in it")
+            made.add_argument(
+                "script",
+                metavar="SCRIPT",
+                nargs="?" if name == "console" else None,  # --list-devices needs none
+                help="a Python file with an AgentServer in it",
+            )
         made.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks")
         return made
 
@@ -130,8 +199,9 @@ def _add_console_options(console: argparse.ArgumentParser) -> None:
     sound.add_argument("--input-device", metavar="X", help="microphone: a number, a name or a part of it")
     sound.add_argument("--output-device", metavar="Y", help="speaker: the same")
     sound.add_argument("--list-devices", action="store_true", help="show microphones and speakers, and end")
-    sound.add_argument("--no-aec", action="store_true", help="no echo cancellation: for headphones")
-    sound.add_argument(
+    echo = sound.add_mutually_exclusive_group()
+    echo.add_argument("--no-aec", action="store_true", help="no echo cancellation: for headphones")
+    echo.add_argument(
         "--half-duplex", action="store_true", help="no echo cancellation, and a deaf microphone while the agent speaks"
     )
     kept = console.add_argument_group("what is kept")
@@ -151,14 +221,20 @@ def load_server(script: str) -> "AgentServer":
     from agent_runtime.worker.server import AgentServer
 
     path = Path(script)
+    if path.is_dir():
+        raise UsageError(f"The script {script!r} is a directory; name a Python file in it.")
     if not path.is_file():
         raise UsageError(f"There is no script {script!r}; name a Python file, for example agents/clock.py.")
-    module = _execute(path)
-    servers = {id(value): value for value in vars(module).values() if isinstance(value, AgentServer)}
-    if len(servers) != 1:
-        found = f"{len(servers)} servers" if servers else "no AgentServer"
-        raise UsageError(f"The script {script!r} has {found}; it needs one: server = AgentServer().")
-    server = next(iter(servers.values()))
+    try:
+        module = _execute(path)
+    except _AppGiven as given:
+        server = given.server
+    else:
+        servers = {id(value): value for value in vars(module).values() if isinstance(value, AgentServer)}
+        if len(servers) != 1:
+            found = f"{len(servers)} servers" if servers else "no AgentServer"
+            raise UsageError(f"The script {script!r} has {found}; it needs one: server = AgentServer().")
+        server = next(iter(servers.values()))
     try:
         _ = server.entrypoint
     except UsageError as error:
@@ -173,15 +249,22 @@ def _execute(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules["agent_script"] = module  # so that its classes can be found by pydantic and pickle
     sys.path.insert(0, str(path.parent.resolve()))
+    _loading.append(path)
     try:
         spec.loader.exec_module(module)
     except AgentRuntimeError as error:
         raise UsageError(f"The script {str(path)!r} cannot be used: {error}") from error
     except Exception as error:
         raise UsageError(
-            f"The script {str(path)!r} raised {type(error).__name__}: {error} ({_place(error)}); "
-            "mend it, or add --debug for the traceback."
+            f"The script {str(path)!r} raised {_what(error, path)}; mend it, or add --debug for the traceback."
         ) from error
+    except SystemExit as error:
+        raise UsageError(
+            f"The script {str(path)!r} ended itself with sys.exit({error.code!r}); "
+            "it must run to its end, with an AgentServer in it."
+        ) from error
+    finally:
+        _loading.pop()
     return module
 
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from datetime import datetime, timedelta
+from types import TracebackType
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -57,6 +58,55 @@ async def offload(function: Callable[..., T], *args: object, executor: Executor 
     Cancelling the wait does not stop the thread: what `function` does must be safe to finish unseen.
     """
     return await asyncio.get_running_loop().run_in_executor(executor, function, *args)
+
+
+class Deadline:
+    """A timeout that is put off often: ``async with Deadline(2.5) as deadline``, then `restart` and `pause` in the body.
+
+    It does not run until it is started, and raises TimeoutError in the body once `seconds` have passed since `restart`
+    without a `pause`. Putting it off costs an assignment: the timer that runs is left to come, and looks again then.
+    """
+
+    __slots__ = ("_due", "_loop", "_seconds", "_timeout", "_timer", "_watching")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._timeout = asyncio.timeout(None)
+        self._loop = asyncio.get_running_loop()
+        self._due: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._watching = False  # a timer is on its way, or none is needed any more
+
+    def restart(self) -> None:
+        """The time counts from now."""
+        self._due = self._loop.time() + self._seconds
+        if not self._watching:
+            self._watching = True
+            self._timer = self._loop.call_at(self._due, self._look)
+
+    def pause(self) -> None:
+        """The time does not count until `restart`."""
+        self._due = None
+
+    def _look(self) -> None:
+        if self._due is None:
+            self._watching = False
+        elif self._loop.time() < self._due:
+            self._timer = self._loop.call_at(self._due, self._look)
+        else:
+            self._timeout.reschedule(self._due)
+
+    async def __aenter__(self) -> "Deadline":
+        await self._timeout.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._watching = True
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._timeout.__aexit__(kind, error, traceback)
 
 
 class Stopwatch:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from agent_runtime import clock, events
 from agent_runtime.agent import Agent
 from agent_runtime.audio.endpoints import AudioSink
+from agent_runtime.audio.frame import OUTPUT_RATE
 from agent_runtime.chat import AgentHandoff, ChatContext, ChatItem, ChatMessage
 from agent_runtime.events import AgentState, Event
 from agent_runtime.nodes.playout import Playout, Utterance
@@ -27,11 +28,24 @@ from agent_runtime.tool_runs import ToolRuns
 from agent_runtime.trace.log import EventLog
 from agent_runtime.turns import signals
 from agent_runtime.turns.ledger import Heard
-from agent_runtime.turns.machine import State, TurnMachine
+from agent_runtime.turns.machine import TurnMachine
 from agent_runtime.turns.options import TurnHandling
 
 if TYPE_CHECKING:
     from agent_runtime.session import AgentSession
+
+_TELLS_NOTHING = frozenset(
+    {
+        events.AgentStateChanged,
+        events.ConversationItemAdded,
+        events.FirstSample,
+        events.FirstToken,
+        events.LlmRequested,
+        events.PhraseReady,
+        events.UserStateChanged,
+    }
+)
+"""What is posted about something that other events have told already, or that changes neither state: no need to look."""
 
 ASK_AGAIN = "Sorry, I did not catch that. Could you say it again?"
 
@@ -84,6 +98,11 @@ class Conversation:
         self.is_open = True
         """Whether what the user says starts a turn."""
         self._commits: list[asyncio.Future[str]] = []
+        self._audible: str | None = None
+        """The speech of which the turn machine knows that it sounds."""
+        self._hand_overs = 0
+        self._door = asyncio.Lock()
+        self._closed = False
         log.subscribe(self._take)
 
     # Events
@@ -97,13 +116,18 @@ class Conversation:
             react = self._REACTIONS.get(type(event))
             if react is not None:
                 react(self, event)
-            self.states.look()
+            if type(event) not in _TELLS_NOTHING:
+                self.states.look()
         except Exception as error:  # a broken promise of ours: the call cannot be trusted any more
             self._fail(error)
 
     def _tell(self, signal: signals.TurnEvent) -> None:
+        if self._closed:
+            return
         for command in self.machine.handle(signal):
             self._COMMANDS[type(command)](self, command)
+        if self._commits and not self.machine.commit_is_due:
+            self._answer_commits("")
         self._set_timer()
         if self.playout is not None:
             self.playout.wake()
@@ -134,24 +158,27 @@ class Conversation:
         self._tell(signals.VoiceStopped(event.at, event.last_voiced))
 
     def _transcribed(self, event: events.UserInputTranscribed) -> None:
-        if self.is_open:
-            sure = event.confidence is None or event.confidence >= MIN_CONFIDENCE
-            self._tell(signals.Heard(event.at, event.transcript, event.is_final, sure))
+        sure = event.confidence is None or event.confidence >= MIN_CONFIDENCE
+        self._tell(signals.Heard(event.at, event.transcript, event.is_final, sure))
 
     def _playback_started(self, event: events.PlaybackStarted) -> None:
         reply = self._reply(event.speech_id)
         allowed = reply is None or reply.handle.allow_interruptions
         self._settle_turn(reply)
+        self._audible = event.speech_id
         self._tell(signals.AgentStarted(event.at, interruptible=allowed))
 
     def _playback_finished(self, event: events.PlaybackFinished) -> None:
+        if event.speech_id != self._audible:  # it never sounded
+            return
+        self._audible = None
         self._tell(signals.AgentStopped(event.at, more=self._more_to_come(event.speech_id)))
 
     def _more_to_come(self, speech_id: str) -> bool:
         reply = self._reply(speech_id)
         if reply is not None and not reply.handle.interrupted:
             return not reply.is_over or len(self._replies) > 1
-        return any(other is not reply for other in self._replies)
+        return any(other is not reply and not other.handle.interrupted for other in self._replies)
 
     # Commands of the turn machine
 
@@ -189,6 +216,10 @@ class Conversation:
         if self.playout is not None:
             self.playout.open()
 
+    def _dismiss(self, command: signals.Dismiss) -> None:
+        if self.playout is not None:
+            self.playout.open()
+
     def _reopen(self, command: signals.Reopen) -> None:
         self.post(events.TurnReopened(at=clock.now(), turn=self._turn))
         self._turn -= 1
@@ -212,24 +243,38 @@ class Conversation:
                 transcribed_at=command.transcribed_at,
             )
         )
-        commits, self._commits = self._commits, []
-        for waiter in commits:
-            if not waiter.done():
-                waiter.set_result(command.transcript)
+        skip_reply = self._skip_reply or not self.is_open
+        self._answer_commits(command.transcript)
         message = ChatMessage(
             role="user",
             content=[command.transcript],
             transcript_confidence=None if command.sure else 0.0,
             created_at=now,
         )
-        if self._skip_reply:
-            self._skip_reply = False
+        if skip_reply:
             self.add_item(message)
-            self._tell(signals.AgentStopped(now, more=bool(self._replies)))
+            self._tell(signals.ReplyTookEffect(now))
+            self._no_reply(now)
         else:
             self.speak("generate_reply", Request(user_message=message, is_turn=True), turn=self._turn)
 
+    def _answer_commits(self, transcript: str) -> None:
+        """What became of the turns that the application has ended."""
+        commits, self._commits = self._commits, []
+        self._skip_reply = False
+        for waiter in commits:
+            if not waiter.done():
+                waiter.set_result(transcript)
+
+    def _no_reply(self, at: float) -> None:
+        """The turn machine expects one, and none will be made."""
+        if self._audible is None:
+            self._tell(signals.AgentStopped(at, more=bool(self._replies)))
+
     def _ask_again(self, command: signals.AskAgain) -> None:
+        if not self.is_open:
+            self._no_reply(clock.now())
+            return
         self.post(events.Stalled(at=clock.now(), what="turn", after=command.after, action="the agent asks again"))
         self.speak("say", Request(text=ASK_AGAIN), turn=None)
 
@@ -261,7 +306,7 @@ class Conversation:
                 at=clock.now(), speech_id=handle.id, source=source, user_initiated=turn is None, turn=turn
             )
         )
-        self._tell(signals.ReplyPlanned(clock.now()))
+        self._tell(signals.ReplyPlanned(clock.now(), self._replies[0].handle.allow_interruptions))
         self._advance()
         return handle
 
@@ -270,18 +315,25 @@ class Conversation:
         for index, reply in enumerate(list(self._replies)[:2]):
             if reply.task is None and (index == 0 or reply.request.is_said_as_it_stands):
                 reply.task = self.spawn(self._run(reply), name=reply.handle.id)
+                # Not a `finally` in the task: one that is cancelled before its first step has none.
+                reply.task.add_done_callback(partial(self._guarded, self._reply_done, reply))
 
-    async def _run(self, reply: Reply) -> None:
-        error: BaseException | None = None
+    async def _run(self, reply: Reply) -> BaseException | None:
         try:
             await reply.run()
         except Exception as failure:
-            error = failure
-            self.failed("reply", f"{reply.handle.id}", failure)
-        finally:
-            self._guarded(self._reply_over, reply, error)
+            error: BaseException = failure
+            while isinstance(error, BaseExceptionGroup):
+                error = error.exceptions[0]
+            self.failed("reply", reply.handle.id, error)
+            return error
+        return None
+
+    def _reply_done(self, reply: Reply, task: "asyncio.Task[BaseException | None]") -> None:
+        self._reply_over(reply, None if task.cancelled() else task.result())
 
     def _reply_over(self, reply: Reply, error: BaseException | None) -> None:
+        self._cut(reply)  # what a task that failed has left
         if reply in self._replies:
             self._replies.remove(reply)
         self._settle_turn(reply)
@@ -297,15 +349,18 @@ class Conversation:
         if reply.handle.done():
             return
         reply.handle.mark_interrupted()
+        self._cut(reply)
+        if reply.task is None:
+            self._reply_over(reply, None)
+        else:
+            reply.task.cancel()
+
+    def _cut(self, reply: Reply) -> None:
         for spoken in reply.spoken:
             if self.playout is not None:
                 self.playout.cut(spoken.utterance)
             else:
                 spoken.utterance.end(cut=True)
-        if reply.task is None:
-            self._reply_over(reply, None)
-        else:
-            reply.task.cancel()
 
     def _interrupt(self, reply: Reply) -> None:
         if self.playout is not None and self.playout.current in [each.utterance for each in reply.spoken]:
@@ -315,8 +370,6 @@ class Conversation:
                 )
             )
         self.cancel(reply)
-        if self.playout is not None:
-            self.playout.open()
 
     def interrupt(self, *, force: bool) -> list[SpeechHandle]:
         """End every speech that may be ended; the handles of those ended."""
@@ -339,7 +392,11 @@ class Conversation:
         return self.playout is not None and speaks
 
     def new_utterance(self) -> Utterance:
-        return Utterance(self.playout.sink.sample_rate if self.playout is not None else 24_000)
+        if self.playout is None:
+            return Utterance(OUTPUT_RATE)
+        utterance = Utterance(self.playout.sink.sample_rate)
+        self.playout.expect(utterance)
+        return utterance
 
     def wake_playout(self) -> None:
         if self.playout is not None:
@@ -427,9 +484,29 @@ class Conversation:
 
     async def hand_over(self, agent: Agent, *, reply: bool = False) -> None:
         """Let `agent` speak from here on. With `reply`, it answers what is open if its on_enter says nothing."""
+        self._hand_overs += 1
+        try:
+            async with self._door:
+                if self.agent is agent:
+                    return
+                await self._change_agent(agent)
+        finally:
+            self._hand_overs -= 1
+        await self._enter(agent, reply)
+
+    async def _enter(self, agent: Agent, reply: bool) -> None:
+        before = self._speeches
+        self._hand_overs += reply  # then something will be said
+        try:
+            await self._hook(agent.on_enter, f"on_enter of '{agent.id}'")
+        finally:
+            self._hand_overs -= reply
+        if reply and self._speeches == before:
+            self.speak("generate_reply", Request(chat_ctx=self.history), turn=None)
+        self._guarded(self.states.look)
+
+    async def _change_agent(self, agent: Agent) -> None:
         old = self.agent
-        if old is agent:
-            return
         if old is not None:
             await self._hook(old.on_exit, f"on_exit of '{old.id}'")
             old._session = None
@@ -438,10 +515,6 @@ class Conversation:
         self.add_item(AgentHandoff(old_agent_id=old.id if old else None, new_agent_id=agent.id, created_at=clock.now()))
         if old is not None:
             self.session.agent_changed(old, agent)
-        before = self._speeches
-        await self._hook(agent.on_enter, f"on_enter of '{agent.id}'")
-        if reply and self._speeches == before:
-            self.speak("generate_reply", Request(chat_ctx=self.history), turn=None)
 
     async def _hook(self, hook: Callable[[], Coroutine[Any, Any, None]], what: str) -> None:
         try:
@@ -480,9 +553,6 @@ class Conversation:
         self._skip_reply = skip_reply
         now = clock.now()
         self._guarded(self._tell, signals.CommitRequested(now, now + timeout))
-        if self.machine.state in (State.LISTENING, State.REPLY_PENDING, State.AGENT_SPEAKING) and not waiter.done():
-            self._commits.remove(waiter)
-            waiter.set_result("")  # nobody had said anything
         return waiter
 
     def clear_turn(self) -> None:
@@ -498,10 +568,12 @@ class Conversation:
 
     @property
     def _is_idle(self) -> bool:
-        return not self._replies and not self.tools and self.machine.state is State.LISTENING
+        return not self._replies and not self.tools and not self._hand_overs and self.machine.is_quiet
 
     def close(self) -> None:
         """End every speech, and account for it."""
+        if self._closed:
+            return
         self.is_open = False
         for reply in list(self._replies):
             self.cancel(reply)
@@ -509,6 +581,8 @@ class Conversation:
         if self._timer is not None:
             self._timer.cancel()
         rest = self.machine.pending_transcript
+        self._closed = True
+        self._answer_commits(rest)
         if rest:  # nothing that the user said is lost
             self.add_item(ChatMessage(role="user", content=[rest], created_at=clock.now()))
 
@@ -518,7 +592,8 @@ class Conversation:
         if self.playout is not None and self.playout.sounding:
             return "speaking"
         held = self.playout is not None and self.playout.current is not None
-        at_work = bool(self.tools) or any(not reply.is_over for reply in self._replies)
+        due = any(not reply.is_over and not reply.handle.interrupted for reply in self._replies)
+        at_work = bool(self.tools) or due
         return "thinking" if at_work and not held else "listening"
 
     # Look-ups
@@ -554,6 +629,7 @@ class Conversation:
         signals.Hold: _hold,
         signals.Release: _release,
         signals.Cancel: _cancel,
+        signals.Dismiss: _dismiss,
         signals.Reopen: _reopen,
         signals.Commit: _commit,
         signals.AskAgain: _ask_again,

@@ -56,11 +56,19 @@ class Error(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stalled(Event):
-    """Nothing happened in `what` (stt, llm, tts, playout, turn) within `after` seconds; `action` says what is done."""
+    """Nothing happened in `what` (stt, llm, tts, playout, turn, or an engine) within `after` seconds of loop time.
+
+    `after` is None for an engine in a child process: its deadline is in machine time. `action` says what is done.
+    """
 
     what: str
-    after: float
+    after: float | None
     action: str
+
+    @property
+    def sentence(self) -> str:
+        lasted = f" for {self.after:g} s" if self.after is not None else ""
+        return f"{self.what} stalled{lasted}: {self.action}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ Cancelling the reply's task ends the tree. Tools are not in it: a tool that has 
 """
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -188,12 +188,14 @@ class Reply:
         self._conversation.tools.llm_requested()
         chunks = call_node(agent.llm_node(ctx.copy(), agent.tools, settings))
         try:
-            async with asyncio.timeout(LLM_DEADLINE_S) as timeout:
-                async for content, tool_calls in _parts(chunks):
+            async with clock.Deadline(LLM_DEADLINE_S) as deadline:
+                deadline.restart()
+                async for chunk in chunks:
+                    content, tool_calls = _parts(chunk)
                     if first and (content or tool_calls):
                         first = False
                         post(FirstToken(at=clock.now(), speech_id=self.handle.id, step=step))
-                    timeout.reschedule(None)  # the synthesiser may hold us back
+                    deadline.pause()  # the synthesiser may hold us back
                     if content:
                         if text is None:
                             text = Channel(TEXT_AHEAD)
@@ -201,7 +203,7 @@ class Reply:
                         said.append(content)
                         await text.send(content)
                     calls += [_Call(call, self._start_tool(call, step)) for call in tool_calls]
-                    timeout.reschedule(clock.now() + LLM_DEADLINE_S)
+                    deadline.restart()
         except TimeoutError:
             post(Stalled(at=clock.now(), what="llm", after=LLM_DEADLINE_S, action="the turn is given up"))
             self._apologise(group, said)
@@ -238,7 +240,8 @@ class Reply:
         self._conversation.tools.executed([each.call.call_id for each in calls])
         if new_agent is not None:
             wants_words = any(outcome.reply_required for outcome in outcomes)
-            await self._conversation.hand_over(new_agent, reply=wants_words)
+            # Not awaited: its hooks may wait for speeches, which come after this one.
+            self._conversation.spawn(self._conversation.hand_over(new_agent, reply=wants_words), name="hand-over")
             return False
         return any(outcome.reply_required for outcome in outcomes)
 
@@ -255,7 +258,6 @@ class Reply:
         utterance = self._conversation.new_utterance()
         spoken = Spoken(utterance, step, clock.now())
         self.spoken.append(spoken)
-        self._conversation.wake_playout()
         if audio is None and text is not None:
             if type(self.agent).transcription_node is not Agent.transcription_node:
                 text, shown = _tee(text)
@@ -272,10 +274,10 @@ class Reply:
     async def _voice(self, utterance: Utterance, text: "_Watched") -> None:
         frames = call_node(self.agent.tts_node(text, ModelSettings()))
         try:
-            async with asyncio.timeout(None) as timeout:
-                text.timeout = timeout
+            async with clock.Deadline(TTS_DEADLINE_S) as deadline:
+                text.deadline = deadline
                 async for frame in frames:
-                    timeout.reschedule(None)
+                    deadline.pause()
                     self._note_first(utterance, frame)
                     await utterance.feed(frame)
                     text.restart()
@@ -329,7 +331,7 @@ class _Watched:
 
     def __init__(self, text: AsyncIterable[str], given: Callable[[str], None]) -> None:
         self._say = given
-        self.timeout: asyncio.Timeout | None = None
+        self.deadline: clock.Deadline | None = None
         self._text = aiter(text)
         self._waiting = False
 
@@ -338,8 +340,8 @@ class _Watched:
 
     async def __anext__(self) -> str:
         self._waiting = True
-        if self.timeout is not None:
-            self.timeout.reschedule(None)
+        if self.deadline is not None:
+            self.deadline.pause()
         try:
             piece = await anext(self._text)
             self._say(piece)
@@ -350,8 +352,8 @@ class _Watched:
 
     def restart(self) -> None:
         """Sound or text came: the deadline counts from now, unless the node is waiting for text."""
-        if self.timeout is not None and not self._waiting and not self.timeout.expired():
-            self.timeout.reschedule(clock.now() + TTS_DEADLINE_S)
+        if self.deadline is not None and not self._waiting:
+            self.deadline.restart()
 
     async def drain(self) -> None:
         """Take what the node left, so that the model behind it is not held back for ever."""
@@ -387,14 +389,9 @@ def _tee(text: AsyncIterable[str]) -> tuple[AsyncIterable[str], AsyncIterable[st
     return through(), copy
 
 
-async def _parts(
-    chunks: AsyncIterator[Any],
-) -> AsyncIterator[tuple[str, list[FunctionToolCall]]]:
+def _parts(chunk: Any) -> tuple[str, Sequence[FunctionToolCall]]:
     """What an llm_node gives, told apart."""
-    async for chunk in chunks:
-        if isinstance(chunk, ChatChunk):
-            delta = chunk.delta
-            if delta is not None:
-                yield delta.content or "", list(delta.tool_calls)
-        else:
-            yield str(chunk), []
+    if not isinstance(chunk, ChatChunk):
+        return str(chunk), ()
+    delta = chunk.delta
+    return (delta.content or "", delta.tool_calls) if delta is not None else ("", ())

@@ -138,6 +138,11 @@ class AgentSession(Generic[Userdata]):
         return self._conversation is not None
 
     @property
+    def is_open(self) -> bool:
+        """Whether it takes turns: it has started, and was not asked to end."""
+        return self._conversation is not None and self._conversation.is_open
+
+    @property
     def log(self) -> EventLog:
         """Every event, in order; subscribe before `start()`."""
         return self._log
@@ -292,7 +297,7 @@ class AgentSession(Generic[Userdata]):
                 self._spawn(conversation.hand_over(agent), name="enter")
                 if conversation.playout is not None:
                     self._spawn(conversation.playout.run(), name="playout")
-                for name, ear in self._ear_tasks(conversation):
+                for name, ear in self._ear_tasks(conversation, agent):
                     self._spawn(ear, name=name)
                 self._started.set_result(None)
                 await self._stop.wait()
@@ -314,7 +319,7 @@ class AgentSession(Generic[Userdata]):
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _ear_tasks(self, conversation: Conversation) -> list[tuple[str, Coroutine[Any, Any, None]]]:
+    def _ear_tasks(self, conversation: Conversation, agent: Agent) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         if self._source is None:
             return []
         listening = self._listening = Listening(
@@ -326,7 +331,7 @@ class AgentSession(Generic[Userdata]):
             fail=self._fail,
         )
         return listening.tasks(
-            recognises=self._stt is not None or type(self.current_agent).stt_node is not Agent.stt_node
+            recognises=self._stt is not None or type(agent).stt_node is not Agent.stt_node
         )
 
     async def _wind_up(self, conversation: Conversation) -> None:
@@ -548,8 +553,11 @@ class AgentSession(Generic[Userdata]):
 
     def engine_restarted(self, engine: str) -> Callable[[str], None]:
         def note(reason: str) -> None:
-            if self._conversation is not None:
-                self._conversation.post(events.EngineRestarted(at=clock.now(), engine=engine, reason=reason))
+            if self._conversation is None:
+                return
+            if reason == "stalled":
+                self._conversation.post(events.Stalled(at=clock.now(), what=engine, after=None, action="started again"))
+            self._conversation.post(events.EngineRestarted(at=clock.now(), engine=engine, reason=reason))
 
         return note
 

@@ -16,7 +16,7 @@ import re
 import shlex
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -25,11 +25,13 @@ from typing import Any
 import pytest
 import yaml
 
-from agent_runtime import Agent, AgentSession, JobContext, cli, events, virtual
+from agent_runtime import Agent, AgentSession, JobContext, cli, events, reply, virtual
 from agent_runtime.audio.endpoints import AudioSink, AudioSource
 from agent_runtime.inference.descriptor import LOCAL, Kind, parse
 from agent_runtime.io.terminal import TerminalView
+from agent_runtime.turns import machine
 from agent_runtime.turns.options import TurnHandling
+from agent_runtime.worker.server import Entrypoint
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
@@ -103,9 +105,12 @@ def snippets() -> Iterator[Snippet]:
 def test_a_snippet_does_what_the_page_says(snippet: Snippet, tmp_path: Path) -> None:
     printed, script = _run(snippet, tmp_path / "snippet.py")
     if snippet.told is None:
-        _start(script)
+        if (entrypoint := _entry(script)) is not None:
+            _conversation(entrypoint, "")
     elif snippet.told.startswith(("you> ", "agent> ")):
-        assert _conversation(script, snippet.told) == snippet.told
+        entrypoint = _entry(script)
+        assert entrypoint is not None, "no agent to talk to"
+        assert _conversation(entrypoint, snippet.told) == snippet.told
     else:
         assert printed == snippet.told
 
@@ -128,17 +133,11 @@ def _run(snippet: Snippet, path: Path) -> tuple[str, ModuleType]:
     return printed.getvalue(), script
 
 
-def _start(script: ModuleType) -> None:
-    """A page that shows a script or an agent shows one that can be talked to."""
-    if _entry(script) is not None:
-        _conversation(script, "")
-
-
-def _entry(script: ModuleType) -> Callable[[JobContext], Any] | None:
+def _entry(script: ModuleType) -> Entrypoint | None:
     """The entrypoint of the snippet's server; of an agent alone, one that starts it."""
     server = vars(script).get("server")
     if server is not None:
-        entrypoint: Callable[[JobContext], Any] = server.entrypoint
+        entrypoint: Entrypoint = server.entrypoint
         return entrypoint
     kinds = [each for each in vars(script).values() if isinstance(each, type) and issubclass(each, Agent)]
     own = [kind for kind in kinds if kind.__module__ == "snippet"]
@@ -150,7 +149,8 @@ def _entry(script: ModuleType) -> Callable[[JobContext], Any] | None:
 
     async def entrypoint_of_agent(ctx: JobContext) -> None:
         session: AgentSession[Any] = AgentSession(llm="local/rules")
-        await session.start(agent=own[0](), room=ctx.room)
+        make: Any = own[0]
+        await session.start(agent=make(), room=ctx.room)
 
     return entrypoint_of_agent
 
@@ -176,11 +176,9 @@ class _Desk:
         return None, None
 
 
-def _conversation(script: ModuleType, wanted: str) -> str:
+def _conversation(entrypoint: Entrypoint, wanted: str) -> str:
     """Type the lines that `wanted` has for the caller; what `console --text` shows of it, without the prompts."""
     out = io.StringIO()
-    entrypoint = _entry(script)
-    assert entrypoint is not None, "no agent to talk to"
 
     async def talk() -> None:
         desk = _Desk(TerminalView(out, live=False, written=True))
@@ -194,6 +192,22 @@ def _conversation(script: ModuleType, wanted: str) -> str:
 
     virtual.run(talk())
     return out.getvalue()
+
+
+def typed_calls() -> Iterator[tuple[str, str, str]]:
+    """Blocks that show a call typed at the console: the place, the script, and what was said up to the end."""
+    for blocks in BLOCKS.values():
+        for block in blocks:
+            command, _, said = block.text.partition("\n")
+            found = re.fullmatch(r"\$ agent-runtime console (\S+) --text", command)
+            if found and said:
+                yield str(block), found[1], said.removesuffix("you> quit\n")
+
+
+@pytest.mark.parametrize(("place", "script", "said"), list(typed_calls()), ids=lambda value: str(value)[:30])
+def test_a_call_that_is_shown_goes_that_way(place: str, script: str, said: str) -> None:
+    server = cli.load_server(str(ROOT / script))
+    assert _conversation(server.entrypoint, said) == said
 
 
 def test_the_script_in_the_readme_is_short() -> None:
@@ -232,6 +246,8 @@ def test_every_agent_runtime_command_exists() -> None:
     ]
     assert len(found) > 10
     for place, arguments in found:
+        if len(arguments) == 1 and not arguments[0].startswith("-"):
+            arguments.append("SCRIPT")  # prose may name a command alone
         try:
             cli._parser(with_script=True).parse_args(arguments)
         except SystemExit as stop:
@@ -288,7 +304,9 @@ def rows(page: str, heading: str) -> list[list[str]]:
 
 
 def test_the_table_of_turn_handling_is_that_of_the_code() -> None:
-    listed = {cells[0].strip("`| "): cells[1].strip("` ") for cells in rows("docs/writing-an-agent.md", "## Taking turns")}
+    listed = {
+        cells[0].strip("`| "): cells[1].strip("` ") for cells in rows("docs/writing-an-agent.md", "## Taking turns")
+    }
     handling = TurnHandling()
     known: dict[str, object] = {"turn_detection": handling.turn_detection}
     for part in ("endpointing", "interruption"):
@@ -297,20 +315,43 @@ def test_the_table_of_turn_handling_is_that_of_the_code() -> None:
     assert listed == {name: json.dumps(value) for name, value in known.items()}
 
 
+def test_the_times_that_are_not_settings_are_those_of_the_code() -> None:
+    page = " ".join((ROOT / "docs/writing-an-agent.md").read_text("utf-8").split())
+    assert f"pauses it after {machine.HOLD_AFTER_S * 1000:.0f} ms of voice" in page
+    assert f"more than {machine.RELEASE_AFTER_S:g} counts as {machine.RELEASE_AFTER_S:g}" in page
+    assert f"goes on for {machine.DEAF_AFTER_S:g} s without any words" in page
+    assert f"spoke for {machine.ASK_AGAIN_MIN_S * 1000:.0f} ms or more" in page
+    assert f"gives nothing for {reply.LLM_DEADLINE_S:g} s" in page
+    assert f"gives no sound for {reply.TTS_DEADLINE_S:g} s" in page
+
+
 def test_the_table_of_session_arguments_is_complete() -> None:
-    listed = {name for cells in rows("docs/writing-an-agent.md", "## The session") for name in re.findall(r"`(\w+)`", cells[0])}
+    listed = {
+        name
+        for cells in rows("docs/writing-an-agent.md", "## The session")
+        for name in re.findall(r"`(\w+)`", cells[0])
+    }
     assert listed == set(inspect.signature(AgentSession.__init__).parameters) - {"self"}
 
 
 def test_the_table_of_events_is_complete() -> None:
-    listed = [name for cells in rows("docs/writing-an-agent.md", "## Events") for name in re.findall(r"`(\w+)`", cells[0])]
+    listed = [
+        name for cells in rows("docs/writing-an-agent.md", "## Events") for name in re.findall(r"`(\w+)`", cells[0])
+    ]
     kinds = [each for each in vars(events).values() if isinstance(each, type) and issubclass(each, events.Event)]
     assert sorted(listed) == sorted(kind.type for kind in kinds if kind is not events.Event)
 
 
 def test_the_lines_of_the_log_that_are_shown_are_such_lines() -> None:
-    kinds = {each.type: each for each in vars(events).values() if isinstance(each, type) and issubclass(each, events.Event)}
-    lines = [line for block in BLOCKS[ROOT / "docs/console.md"] if block.language == "json" for line in block.text.splitlines()]
+    kinds = {
+        each.type: each for each in vars(events).values() if isinstance(each, type) and issubclass(each, events.Event)
+    }
+    lines = [
+        line
+        for block in BLOCKS[ROOT / "docs/console.md"]
+        if block.language == "json"
+        for line in block.text.splitlines()
+    ]
     assert len(lines) > 5
     for line in lines:
         record = json.loads(line)
@@ -322,10 +363,8 @@ def test_every_descriptor_of_a_local_engine_names_one_with_options_that_it_takes
     kinds: dict[str, Kind] = {name: kind for kind, names in LOCAL.items() for name in names}
     found = 0
     for page in PAGES:
-        for text in re.findall(r"local/[a-z]+(?::[\w+-]+)?(?:\?[\w=&./~-]+)?", page.read_text("utf-8")):
+        for text in re.findall(r"(?<!/)local/[a-z]+(?::[\w+-]+)?(?:\?[\w=&./~-]+)?", page.read_text("utf-8")):
             descriptor = parse("tts", text)
-            if descriptor.name == "local/rapid":
-                continue
             assert descriptor.name in kinds, f"{page.name}: {text}"
             module, _, name = LOCAL[kinds[descriptor.name]][descriptor.name].partition(":")
             engine = getattr(importlib.import_module(module), name)
@@ -351,7 +390,10 @@ def test_the_engines_page_has_every_option_of_every_engine() -> None:
 
 def test_every_dependency_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *(each for extra in project["optional-dependencies"].values() for each in extra)]
+    wanted = [
+        *project["dependencies"],
+        *(each for extra in project["optional-dependencies"].values() for each in extra),
+    ]
     names = {re.split(r"[<>=;! ]", requirement)[0].lower().replace("_", "-") for requirement in wanted}
     text = (ROOT / "docs/design/dependencies.md").read_text().lower().replace("_", "-")
     assert {name for name in names if f"`{name}`" not in text} == set()

@@ -3,6 +3,8 @@
 import importlib.util
 from typing import Any
 
+from agent_runtime.audio.echo_path import EchoPath
+
 RATES = (16_000, 24_000, 48_000)
 """At which the WebRTC module was run; it takes others only by converting them itself."""
 
@@ -16,6 +18,8 @@ class EchoCanceller:
 
     Making one loads the library: 0.2 s and 30 MB the first time. A 10 ms piece costs about 0.1 ms in both
     directions together. Echo up to 300 ms late is found without a hint; later echo takes some seconds, or `delay_s`.
+
+    While the microphone hears nothing of the speaker, its sound is left as it is (`EchoPath` says why).
     """
 
     def __init__(self, rate: int) -> None:
@@ -26,6 +30,7 @@ class EchoCanceller:
         self.rate = rate
         self._rtc = rtc
         self._apm: Any = rtc.AudioProcessingModule(echo_cancellation=True)
+        self._path = EchoPath(rate)
         self._piece = rate // 100 * 2
         self._played = bytearray()
         self._heard = bytearray()
@@ -56,7 +61,9 @@ class EchoCanceller:
         """Take what the speaker played next, its silence included."""
         self._played += pcm
         while len(self._played) >= self._piece:
-            self._apm.process_reverse_stream(self._cut(self._played))
+            frame = self._cut(self._played)
+            self._path.played(frame.data.cast("B"))
+            self._apm.process_reverse_stream(frame)
 
     def heard(self, pcm: bytes) -> bytes:
         """Take what the microphone heard next; returns whole pieces of 10 ms without the echo, maybe none."""
@@ -64,8 +71,10 @@ class EchoCanceller:
         clean = bytearray()
         while len(self._heard) >= self._piece:
             frame = self._cut(self._heard)
-            self._apm.process_stream(frame)
-            clean += frame.data.cast("B")
+            raw = bytes(frame.data.cast("B"))
+            self._path.heard(raw)
+            self._apm.process_stream(frame)  # always, or it would have to learn anew
+            clean += frame.data.cast("B") if self._path.audible else raw
         return bytes(clean)
 
     def _cut(self, queue: bytearray) -> Any:

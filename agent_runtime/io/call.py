@@ -28,6 +28,12 @@ from agent_runtime.worker.server import AgentServer
 
 START = "write 'await session.start(agent=..., room=ctx.room)'."
 
+BEGIN_S = 60.0
+"""How long an entrypoint may take until it starts its session: it may load a model, and it must not hang unseen."""
+
+HURRIED_S = 1.0
+"""What a call's shutdown callbacks have, and its entrypoint, where the user hangs up with a signal."""
+
 
 class CallerFromFile(AudioSource):
     """A recorded caller, who stays on the line in silence when the recording is over.
@@ -147,7 +153,7 @@ class CallRoom:
         source: AudioSource | None,
         sink: AudioSink | None,
         recorder: Recorder | None,
-        on_session: Callable[[AgentSession[Any]], None],
+        on_session: Callable[[AgentSession[Any], Agent], None],
     ) -> None:
         self.source = source
         self.sink = sink
@@ -164,7 +170,10 @@ class CallRoom:
         given_output: AudioSink | None,
     ) -> tuple[AudioSource | None, AudioSink | None]:
         if self._attached:
-            raise UsageError("A second session starts in the console's room; a call has one session.")
+            raise UsageError(
+                "The entrypoint starts a second session in the room, and a call has one; "
+                "give it other agents with session.update_agent(...)."
+            )
         source, sink = given_input or self.source, given_output or self.sink
         if self._recorder is not None:
             self._recorder.start(clock.now())
@@ -172,7 +181,7 @@ class CallRoom:
             if source is not None:
                 source = _Tapped(source, self._recorder.heard)
         self._attached = True
-        self._on_session(session)  # before its first event
+        self._on_session(session, agent)  # before its first event
         session.log.subscribe(self._started(session))
         return source, sink
 
@@ -188,9 +197,9 @@ class ConsoleCall:
     """Runs one call.
 
     Args:
-        make_ends: makes the source and the sink, on the loop; it gets the recorder's `played`.
+        source, sink: where the session's sound comes from and goes; None: it is written.
         recorder: None keeps nothing.
-        on_session: told the session before its first event.
+        on_session: told the session and its first agent, before the first event.
         until: awaited beside the call: when it returns, the call ends; what it raises ends it too.
     """
 
@@ -201,7 +210,7 @@ class ConsoleCall:
         source: AudioSource | None,
         sink: AudioSink | None,
         recorder: Recorder | None,
-        on_session: Callable[[AgentSession[Any]], None],
+        on_session: Callable[[AgentSession[Any], Agent], None],
         until: Callable[[AgentSession[Any]], Any] | None = None,
     ) -> None:
         self._server = server
@@ -209,7 +218,7 @@ class ConsoleCall:
         self._recorder = recorder
         self._on_session = on_session
         self._until = until
-        self._ctx = JobContext(room=self._room)
+        self._ctx = JobContext(room=self._room, proc=server.process())
         self._quit: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self.kept = Kept()
 
@@ -226,25 +235,35 @@ class ConsoleCall:
         """
         with self._signals():
             entry = asyncio.ensure_future(self._server.entrypoint(self._ctx))
-            waits: list[asyncio.Future[Any]] = [entry, self._room.session, self._quit]
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            if entry.done() and not entry.cancelled() and entry.exception() is not None:
-                await self._end_session("error")
-                raise entry.exception()  # type: ignore[misc]
-            if not self._room.session.done() and not self._quit.done():
-                raise UsageError(f"The entrypoint ended without starting a session; {START}")
-            reason = await self._talk(entry)
-            await self._end_session(reason)
-            await self._ctx.run_shutdown_callbacks(reason)
+            try:
+                await self._begin(entry)
+                reason = await self._talk(entry)
+            except BaseException:
+                await self._end_session()
+                raise
+            await self._end_session()
+            hurried = {} if self.kept.signal is None else {"grace": HURRIED_S}
+            await self._ctx.run_shutdown_callbacks(reason, **hurried)
         return self.kept
 
-    def _meet(self, session: AgentSession[Any]) -> None:
+    async def _begin(self, entry: "asyncio.Future[None]") -> None:
+        waits: list[asyncio.Future[Any]] = [entry, self._room.session, self._quit]
+        await asyncio.wait(waits, timeout=BEGIN_S, return_when=asyncio.FIRST_COMPLETED)
+        if self._quit.done() or self._room.session.done():
+            return
+        if not entry.done():
+            entry.cancel()
+            raise UsageError(f"The entrypoint has not started a session within {BEGIN_S:g} s; {START}")
+        entry.result()
+        raise UsageError(f"The entrypoint ended without starting a session; {START}")
+
+    def _meet(self, session: AgentSession[Any], agent: Agent) -> None:
         session.log.subscribe(self.kept.events.append)
-        self._on_session(session)
+        self._on_session(session, agent)
 
     async def _talk(self, entry: "asyncio.Future[None]") -> str:
         waits: set[asyncio.Future[Any]] = {self._quit, asyncio.ensure_future(self._ctx.wait_for_shutdown())}
-        tasks: list[asyncio.Future[Any]] = []
+        tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(_failure_of(entry))]
         if self._room.session.done():
             session = self._room.session.result()
             tasks.append(asyncio.ensure_future(session.wait_closed()))
@@ -260,12 +279,13 @@ class ConsoleCall:
             self.kept.signal = self._quit.result()
         if not entry.done():
             entry.cancel()
+            await asyncio.wait([entry], timeout=HURRIED_S)
         for each in (entry, *tasks):
             if each.done() and not each.cancelled() and (error := each.exception()) is not None:
                 self.kept.failure = self.kept.failure or error
         return "error" if self.kept.failure is not None else "user_initiated"
 
-    async def _end_session(self, reason: str) -> None:
+    async def _end_session(self) -> None:
         try:
             if self._room.session.done():
                 session = self._room.session.result()
@@ -308,3 +328,10 @@ class ConsoleCall:
         finally:
             for number in wanted:
                 loop.remove_signal_handler(number)
+
+
+async def _failure_of(entry: "asyncio.Future[None]") -> None:
+    """Returns if the entrypoint raises: a call whose script has failed must not go on as if nothing were."""
+    await asyncio.wait([entry])
+    if entry.cancelled() or entry.exception() is None:
+        await asyncio.get_running_loop().create_future()

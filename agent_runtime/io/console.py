@@ -2,10 +2,9 @@
 
 import argparse
 import asyncio
-import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from agent_runtime import clock, events, virtual
 from agent_runtime.audio.wav import read_wav
 from agent_runtime.errors import DeviceError, UsageError
-from agent_runtime.io.call import START, CallerFromFile, ConsoleCall, Kept, Recorder
+from agent_runtime.io.call import BEGIN_S, START, CallerFromFile, ConsoleCall, Kept, Recorder
 from agent_runtime.io.controls import SessionControls, read_keys
 from agent_runtime.io.memory import ClockSink
 from agent_runtime.io.terminal import TerminalView
@@ -23,9 +22,21 @@ from agent_runtime.trace.waterfall import waterfalls
 
 if TYPE_CHECKING:
     from agent_runtime.agent import Agent
+    from agent_runtime.inference.descriptor import Kind
     from agent_runtime.io.sound import EchoMode, SoundDevices
     from agent_runtime.session import AgentSession
     from agent_runtime.worker.server import AgentServer
+
+FILES = ("call.wav", "call.svg", "call.jsonl")
+
+PATIENCE_S = 60.0
+"""How long a played or piped call waits for an agent from whom nothing comes."""
+
+WITHOUT: dict["Kind", str] = {
+    "stt": "what the caller says is not understood",
+    "llm": "nothing is answered but what say() and overridden nodes say",
+    "tts": "the agent writes instead of speaking",
+}
 
 
 def console(options: argparse.Namespace, server: Callable[[], "AgentServer"], script: Path) -> int:
@@ -40,11 +51,10 @@ def console(options: argparse.Namespace, server: Callable[[], "AgentServer"], sc
 
         print(list_devices())
         return 0
-    if options.text and options.input:
-        raise UsageError("--text and --input exclude each other: take one of them.")
+    _check(options)
     if options.text:
         return _in_text(server(), options)
-    if options.input:
+    if options.input is not None:
         return _played(server(), options, Path(options.input))
     missing = _missing_sound(options)
     if missing is None:
@@ -54,6 +64,20 @@ def console(options: argparse.Namespace, server: Callable[[], "AgentServer"], sc
         raise DeviceError(missing)
     print(f"{missing} Meanwhile {recording} plays the caller.", flush=True)
     return _played(server(), options, recording)
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse options that would go without effect."""
+    if options.text:
+        idle = {"--input": options.input, "--now": options.now, "--realtime": options.realtime or None}
+    elif options.input is not None:
+        idle = {"--input-device": options.input_device, "--output-device": options.output_device}
+    else:
+        return
+    for name, value in idle.items():
+        if value is not None:
+            other = "--text" if options.text else "--input"
+            raise UsageError(f"{other} and {name} exclude each other; take one of them.")
 
 
 def _missing_sound(options: argparse.Namespace) -> str | None:
@@ -91,6 +115,9 @@ def _played(server: "AgentServer", options: argparse.Namespace, path: Path) -> i
     for note in recording.notes:
         print(note)
     folder = _folder(options.out or ".")
+    if _is_inside(path, folder):
+        raise UsageError(f"The call's own recording would replace --input '{path}'; name another folder with --out.")
+    wall_start = _now(options.now)
 
     async def call() -> tuple[Kept, Recorder]:
         with _view(live=options.realtime) as view:
@@ -101,7 +128,7 @@ def _played(server: "AgentServer", options: argparse.Namespace, path: Path) -> i
                 source=caller,
                 sink=ClockSink(on_played=recorder.played),
                 recorder=recorder,
-                on_session=lambda session: _watch(session, view),
+                on_session=lambda session, agent: _watch(session, agent, view),
                 until=lambda session: _heard_out(session, caller),
             )
             return await one.run(), recorder
@@ -109,19 +136,63 @@ def _played(server: "AgentServer", options: argparse.Namespace, path: Path) -> i
     if options.realtime:
         kept, recorder = asyncio.run(call())
         return _report(kept, recorder, title="heard gap")
-    kept, recorder = virtual.run(call(), wall_start=_now(options.now))
+    kept, recorder = virtual.run(call(), wall_start=wall_start)
     return _report(kept, recorder, title="policy time")
 
 
-def _watch(session: "AgentSession[Any]", view: TerminalView) -> None:
+def _is_inside(path: Path, folder: Path) -> bool:
+    """Whether one of the files that a call writes there is this one."""
+    return any(each.exists() and each.samefile(path) for each in (folder / name for name in FILES))
+
+
+def _watch(session: "AgentSession[Any]", agent: "Agent", view: TerminalView) -> None:
+    for sentence in _lacks(session, agent, written=view.written):
+        view.note(sentence, "warning")
     session.log.subscribe(view)
+
+
+def _lacks(session: "AgentSession[Any]", agent: "Agent", *, written: bool) -> list[str]:
+    """A sentence for each node whose want the user will notice."""
+    from agent_runtime.agent import Agent
+    from agent_runtime.inference.descriptor import DEFAULTS, WHAT
+
+    nodes = {"stt": session.stt, "llm": session.llm_of(agent), "tts": session.tts_of(agent)}
+    return [
+        f"This session has no {WHAT[kind]}: {without}; give AgentSession({kind}={DEFAULTS[kind]!r})."
+        for kind, without in WITHOUT.items()
+        if nodes[kind] is None
+        and getattr(type(agent), f"{kind}_node") is getattr(Agent, f"{kind}_node")
+        and (kind == "llm" or not written)
+    ]
 
 
 async def _heard_out(session: "AgentSession[Any]", caller: CallerFromFile) -> None:
     """The recording is over, its last turn has become final, and the agent is done with it."""
     await caller.recorded.wait()
     await clock.sleep(session.turn_handling.endpointing.max_delay + 0.1)
-    await session.wait_for_idle()
+    await _unless_stuck(session, session.wait_for_idle())
+
+
+async def _unless_stuck(session: "AgentSession[Any]", done: Coroutine[Any, Any, None]) -> None:
+    """Wait for `done`, but not for a tool or a model that never ends: nobody is there who would hang up."""
+    tasks = [asyncio.ensure_future(done), asyncio.ensure_future(_stuck(session))]
+    try:
+        finished, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if tasks[0] not in finished:
+            _complain(f"Nothing has happened for {PATIENCE_S:g} s while the agent is at work; the call ends here.")
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in finished:
+        task.result()
+
+
+async def _stuck(session: "AgentSession[Any]") -> None:
+    seen = -1
+    while seen != len(session.log) or session.agent_state != "thinking":
+        seen = len(session.log)
+        await clock.sleep(PATIENCE_S)
 
 
 def _now(text: str | None) -> datetime:
@@ -156,7 +227,7 @@ def _live(server: "AgentServer", options: argparse.Namespace) -> int:
                     source=devices.microphone,
                     sink=devices.speaker,
                     recorder=recorder,
-                    on_session=lambda session: _connect(session, view, devices),
+                    on_session=lambda session, agent: _connect(session, agent, view, devices),
                     until=lambda session: _keys(SessionControls(session, devices.microphone, one.quit), view),
                 )
                 return await one.run(), recorder
@@ -175,8 +246,8 @@ def _say_echo(view: TerminalView, devices: "SoundDevices") -> None:
         view.note("No echo cancellation: wear headphones, or the agent hears itself.")
 
 
-def _connect(session: "AgentSession[Any]", view: TerminalView, devices: "SoundDevices") -> None:
-    session.log.subscribe(view)
+def _connect(session: "AgentSession[Any]", agent: "Agent", view: TerminalView, devices: "SoundDevices") -> None:
+    _watch(session, agent, view)
     names: dict[str, Literal["microphone", "speaker"]] = {"input": "microphone", "output": "speaker"}
 
     def lost(kind: str, sentence: str) -> None:
@@ -197,8 +268,6 @@ async def _keys(controls: SessionControls, view: TerminalView) -> None:
 
 
 def _in_text(server: "AgentServer", options: argparse.Namespace) -> int:
-    from agent_runtime.io.typed import converse_in_text
-
     folder = _folder(options.out) if options.out else None
 
     async def call() -> Kept:
@@ -208,12 +277,19 @@ def _in_text(server: "AgentServer", options: argparse.Namespace) -> int:
                 source=None,
                 sink=None,
                 recorder=Recorder(folder, view.note, sound=False) if folder is not None else None,
-                on_session=lambda session: _watch(session, view),
-                until=lambda session: converse_in_text(session, view),
+                on_session=lambda session, agent: _watch(session, agent, view),
+                until=lambda session: _typed(session, view),
             )
             return await one.run()
 
     return _status(asyncio.run(call()))
+
+
+async def _typed(session: "AgentSession[Any]", view: TerminalView) -> None:
+    from agent_runtime.io.typed import converse_in_text
+
+    conversation = converse_in_text(session, view)
+    await (conversation if view.live else _unless_stuck(session, conversation))
 
 
 # Afterwards
@@ -278,11 +354,20 @@ def explain_script(options: argparse.Namespace, server: Callable[[], "AgentServe
     from agent_runtime.inference.descriptor import planning
     from agent_runtime.worker.job import JobContext
 
-    room = _PlanRoom()
+    loaded, room = server(), _PlanRoom()
 
     async def run() -> None:
-        with contextlib.suppress(_Planned):
-            await server().entrypoint(JobContext(room=room))
+        try:
+            async with asyncio.timeout(BEGIN_S) as limit:
+                await loaded.entrypoint(JobContext(room=room, proc=loaded.process()))
+        except _Planned:
+            return
+        except TimeoutError:
+            if not limit.expired():  # the script's own
+                raise
+            raise UsageError(
+                f"The entrypoint of '{script}' has not started a session within {BEGIN_S:g} s; {START}"
+            ) from None
 
     with planning():
         asyncio.run(run())

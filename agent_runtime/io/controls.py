@@ -67,7 +67,7 @@ class SessionControls:
 
     @property
     def ready(self) -> bool:
-        return self._milestones.begun.done() and not self._milestones.over.done()
+        return self._milestones.begun.done() and self._session.is_open
 
     @property
     def muted(self) -> bool:

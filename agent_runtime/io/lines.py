@@ -22,6 +22,9 @@ CODES: dict[Style, str] = {
 }
 """SGR parameters; each is one that terminals without the attribute ignore."""
 
+NO_BREAK = "\u00a0"
+"""A blank at which no line is broken; written as a plain one. `harmless` leaves none in."""
+
 _JOINERS = "\u200c\u200d"  # between letters of some scripts, and in emoji
 _CONTROL_PICTURES = 0x2400
 
@@ -138,7 +141,7 @@ def _trim(line: list[Span]) -> None:
 
 def paint(spans: Iterable[Span], *, color: bool) -> str:
     """The line as it is written."""
-    return "".join(_painted(span) if color else span.text for span in spans)
+    return "".join(_painted(span) if color else span.text for span in spans).replace(NO_BREAK, " ")
 
 
 def _painted(span: Span) -> str:

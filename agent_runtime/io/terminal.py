@@ -7,13 +7,14 @@ are written, without an escape code.
 
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, TextIO
 
 from agent_runtime import events
 from agent_runtime.chat import AgentHandoff, ChatMessage
 from agent_runtime.events import Event
-from agent_runtime.io.lines import Span, Style, columns, fit, harmless, wrap
+from agent_runtime.io.lines import NO_BREAK, Span, Style, columns, fit, harmless, wrap
 from agent_runtime.io.region import Place, Region
 from agent_runtime.trace.table import clock as time_text
 from agent_runtime.trace.table import waterfall_line
@@ -81,7 +82,9 @@ class TerminalView:
         self._tools: dict[str, events.ToolStarted] = {}
         self._finals: list[str] = []
         self._interim = ""
-        self._commits: set[float] = set()  # when turns that the item of the history is still to come for were final
+        self._commits: deque[float] = deque(
+            maxlen=16
+        )  # turns whose item of the history is still to come, by their time
         self._asking = False
         self._asked = False
         self._lines: list[list[Span]] = []
@@ -128,8 +131,10 @@ class TerminalView:
     # A prompt where the foot is not: in a pipe.
 
     def ask(self) -> None:
-        """Write the prompt, and keep it below whatever is written until `asked`."""
-        self._asking = self._asked = True
+        """Write the prompt, and keep it below whatever is written until `asked`. From now on there is no foot."""
+        self._asked = True
+        self.refresh()
+        self._asking = True
         self._region.write(PROMPT)
 
     def asked(self, line: str | None) -> None:
@@ -150,7 +155,7 @@ class TerminalView:
 
     def _committed(self, event: events.TurnCommitted) -> None:
         self._forget_words()
-        self._commits.add(event.at)
+        self._commits.append(event.at)
         self._said("you", [Span(harmless(event.transcript) or "(no words)")], event.at)
 
     def _reopened(self, event: events.TurnReopened) -> None:
@@ -213,7 +218,7 @@ class TerminalView:
             self._note(f"{item.new_agent_id} speaks from here on", "grey")
         elif isinstance(item, ChatMessage) and item.role == "user":
             if item.created_at in self._commits:  # it stands there already, as it was heard
-                self._commits.discard(item.created_at)
+                self._commits.remove(item.created_at)
             elif not self._asked:
                 self._said("you", [Span(harmless(item.text_content or ""))], event.at)
 
@@ -268,7 +273,9 @@ class TerminalView:
         self._stay([Span("  " if self.written else " " * 15)], [Span(harmless(text), style)])
 
     def _waterfall(self, waterfall: Any) -> None:
-        self._stay([Span(" " * 15)], [Span(_typed(waterfall_line(waterfall)), "grey")])
+        parts = _typed(waterfall_line(waterfall)).replace(" ", NO_BREAK)
+        text = parts.replace(f"{NO_BREAK}+", " +").replace(f"{NO_BREAK}(", " (")
+        self._stay([Span(" " * 15)], [Span(text, "grey")])
 
     def _stay(self, head: list[Span], spans: list[Span]) -> None:
         if not self._broken:
@@ -286,7 +293,7 @@ class TerminalView:
         lines, self._lines = self._lines, []
         if self._asking and lines:
             self._region.write("\n")
-        rows = [] if self._closed or not self.live else self._rows()
+        rows = [] if self._closed or self._asked or not self.live else self._rows()
         self._region.draw(lines, rows, self._cursor(rows) if rows else None)
         if self._asking and lines:
             self._region.write(PROMPT)
@@ -297,10 +304,10 @@ class TerminalView:
         rows += [[Span(fit(f"tool   {_call_text(tool)} ...", width), "grey")] for tool in self._tools.values()]
         words = [Span(text) for text in self._finals] + ([Span(self._interim, "grey")] if self._interim else [])
         rows += _tail("you", words, width, HEARD_ROWS)
+        if not self.written or self._agent_state == "thinking":
+            rows.append(self._status_row(width))
         if self.entry is not None:
             rows.append(self._entry_row(width))
-        if not self.written or self._agent_state == "thinking":
-            rows.insert(len(rows) - (self.entry is not None), self._status_row(width))
         return rows
 
     def _status_row(self, width: int) -> list[Span]:
@@ -361,7 +368,7 @@ class TerminalView:
 
 _FAULTS: dict[type[Event], tuple[Callable[[Any], str], Style]] = {
     events.Error: (lambda e: e.message, "error"),
-    events.Stalled: (lambda e: f"{e.what} stalled for {e.after:g} s: {e.action}", "warning"),
+    events.Stalled: (lambda e: e.sentence, "warning"),
     events.EngineRestarted: (lambda e: f"{e.engine} {e.reason} and was started again", "warning"),
     events.DeviceLost: (lambda e: f"{e.device} lost: {e.message}", "error"),
     events.DeviceReturned: (lambda e: f"{e.device} is back: {e.message}", "good"),

@@ -52,6 +52,8 @@ async def _from_pipe(session: AgentSession[Any], view: TerminalView, source: Tex
         view.asked(text)
         if text:
             await session.run(user_input=text)
+        if not session.is_open:  # the agent has ended the call
+            await asyncio.get_running_loop().create_future()
         view.ask()
     view.asked(None)
 
@@ -66,7 +68,7 @@ async def _at_terminal(session: AgentSession[Any], view: TerminalView, source: T
                     return
                 line = editor.press(key)
                 _show(view, editor)
-                if line is None or not line.strip():
+                if line is None or not line.strip() or not session.is_open:
                     continue
                 if line.strip().casefold() in GOODBYE:
                     return

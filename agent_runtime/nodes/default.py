@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_runtime.audio.frame import AudioFrame
 from agent_runtime.chat import ChatContext
-from agent_runtime.errors import UsageError
+from agent_runtime.errors import EngineDied, EngineStalled, UsageError
 from agent_runtime.llm import ChatChunk
 from agent_runtime.stt import SpeechEvent
 from agent_runtime.text.phrases import Phrase, PhraseSplitter
@@ -70,11 +70,30 @@ async def _speak(agent: "Agent", tts: TTS, phrase: Phrase) -> AsyncIterator[Audi
     label: dict[str, Any] = {"text": phrase.raw, "spoken": phrase.spoken}
     if phrase.spoken.strip():
         agent.session.phrase_ready(agent, phrase.raw)
-        async for frame in tts.synthesize(phrase.spoken):
-            yield dataclasses.replace(frame, **label)
+        async for frame in _synthesize(agent, tts, phrase.spoken):
+            yield dataclasses.replace(frame, **label) if label else frame
             label = {}
     if label:
         yield AudioFrame(b"", tts.sample_rate, text=phrase.raw, spoken="")
+
+
+async def _synthesize(agent: "Agent", tts: TTS, text: str) -> AsyncIterator[AudioFrame]:
+    """Speak `text`. An engine that dies or hangs is started again, once, with the words that it had not finished."""
+    spoken = 0.0
+    words: list[tuple[float, str]] = []  # when each ends, in seconds
+    try:
+        async for frame in tts.synthesize(text):
+            words += [(spoken + word.end, word.text) for word in frame.words]
+            spoken += frame.duration
+            yield frame
+        return
+    except (EngineDied, EngineStalled) as error:
+        if spoken and not tts.word_times:
+            raise  # nobody knows which words are missing
+        agent.session.engine_restarted(tts.label)("stalled" if isinstance(error, EngineStalled) else "died")
+    done = sum(end <= spoken for end, _ in words)
+    async for frame in tts.synthesize(" ".join(text.split()[done:])):
+        yield frame
 
 
 async def transcription_node(

@@ -4,7 +4,6 @@ Every frame goes to the voice activity detector, on the loop, and then, marked `
 channel. So a recogniser that decodes only speech needs nothing but the frames.
 """
 
-import dataclasses
 from collections.abc import AsyncIterator
 
 from agent_runtime import clock
@@ -48,7 +47,7 @@ class Ear:
                 for event in events:
                     self._voiced = isinstance(event, SpeechStarted)
                 if self._for_stt is not None:
-                    self._for_stt.put(dataclasses.replace(frame, voiced=self._voiced))
+                    self._for_stt.put(AudioFrame(frame.data, frame.sample_rate, at=frame.at, voiced=self._voiced))
                 for event in events:
                     yield event
             if self._voiced:

@@ -71,6 +71,7 @@ class Utterance:
         self._room = asyncio.Event()
         self._room.set()
         self.on_sound: Callable[[], None] = _nobody
+        self.on_finished: Callable[[], None] = _nobody
 
     # The side that makes it.
 
@@ -105,7 +106,7 @@ class Utterance:
             self._ledger.phrase_done()
         self._ledger.finish()
         self._finished = True
-        self.on_sound()
+        self.on_finished()
 
     def given(self, text: str) -> None:
         """`text` was given to whatever makes the sound. It stands for what is said where the frames do not tell."""
@@ -199,10 +200,26 @@ class Playout:
         """Seconds of the current utterance that were heard."""
         return self._played() / self.sink.sample_rate if self._current is not None else 0.0
 
+    def expect(self, utterance: Utterance) -> None:
+        """It will be played. Where the floor is free it starts to sound in the very call that feeds it its first sound."""
+        utterance.on_sound = self._sound_came
+        utterance.on_finished = self.wake
+
     def wake(self) -> None:
         """Something changed: an utterance was queued, the floor is free."""
-        if self._wakeup is not None and not self._wakeup.done():
+        if self._wakeup is not None and not self._wakeup.done() and self._has_work:
             self._wakeup.set_result(None)
+
+    @property
+    def _has_work(self) -> bool:
+        # Most of what wakes the playout finds nothing to play, and a task switch costs more than this look.
+        utterance = self._current or self._floor.next_utterance()
+        return not self._held and utterance is not None and not utterance.starved
+
+    def _sound_came(self) -> None:
+        if self._current is None:
+            self._begin()
+        self.wake()
 
     def duck(self) -> None:
         """From now on softly; what the sink has is taken back and handed out again softly."""
@@ -281,7 +298,7 @@ class Playout:
         utterance = self._floor.next_utterance()
         if utterance is None or self._held:
             return
-        utterance.on_sound = self.wake
+        self.expect(utterance)
         if utterance.spent:  # it never had any sound
             utterance.end(cut=False)
             self._floor.utterance_over(utterance, 0.0, utterance.all_heard(), cut=False)

@@ -119,6 +119,8 @@ def filter_emoji(text: str) -> str:
     Families, flags, tones of skin and variation selectors go as a whole. Digits and letters stay, a keycap becomes its
     digit ("press 1"), and so do ©, ® and arrows where they are not asked for as a picture.
     """
+    if text.isascii():
+        return text
     return _EMOJI.sub(_gap, _KEYCAP.sub(r"\1", text)).replace("\ufe0f", "")
 
 
@@ -152,6 +154,8 @@ _INLINE = re.compile(
     r"|(?P<mark>\*{1,3}|(?<!_)_{1,3}(?!_)|~~)",
     re.IGNORECASE,
 )
+_ANY_MARK = re.compile(r"[\\`*_~\[\]<&]")
+"""What everything in `_INLINE` has at least one of."""
 _BOLD_INSIDE = re.compile(
     r"(?<=[^\W\d_])(\*\*)(?=[^\s*\d])([^*\n]+)(?<=\S)\1|(\*\*)(?=[^\s*\d])([^*\n]+)(?<=\S)\3(?=[^\W\d_])"
 )
@@ -209,6 +213,8 @@ class MarkdownFilter:
         return self._inline(line[marker.end() :] if marker else line)
 
     def _inline(self, text: str) -> str:
+        if not _ANY_MARK.search(text):  # most phrases; the search below looks at every place in them
+            return text
         return _INLINE.sub(self._without, _BOLD_INSIDE.sub(r"\2\4", text))
 
     def _without(self, found: re.Match[str]) -> str:

@@ -26,6 +26,8 @@ def speakable(text: str) -> bool:
 
 def count(text: str) -> float:
     """About how many words are said: two characters of Chinese or Japanese take as long as one English word."""
+    if text.isascii():
+        return float(sum(map(speakable, text.split())))
     if not speakable(text):
         return 0.0
     return sum(0.5 if _CJK.match(text, start) else 1.0 for start, _ in spans(text))

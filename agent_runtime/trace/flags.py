@@ -77,7 +77,7 @@ _TOLD: dict[type[Event], tuple[str, Callable[[Any], str]]] = {
     TurnCommitted: (TURN, lambda e: f"turn {e.turn} committed: {e.reason}"),
     TurnReopened: (DOUBT, lambda e: f"turn {e.turn} reopened"),
     ToolStarted: (TOOL, lambda e: f"tool {e.name}({arguments_text(e.arguments)})"),
-    Stalled: (FAULT, lambda e: f"{e.what} stalled for {e.after:g} s: {e.action}"),
+    Stalled: (FAULT, lambda e: e.sentence),
     EngineRestarted: (FAULT, lambda e: f"{e.engine} restarted: {e.reason}"),
     Error: (FAULT, lambda e: f"{e.source} failed: {e.message}"),
     DeviceLost: (FAULT, lambda e: f"{e.device} lost: {e.message}"),

@@ -31,7 +31,13 @@ goes on for `DEAF_AFTER_S` while the recogniser lives and finds no words in it i
 Between the commit and the first sample of the reply the same steps apply with nothing to duck: the reply is held back.
 If words confirm, nothing of it was heard, so it never was: `Reopen` throws it away and the two halves become one turn.
 
+A suspicion ends in exactly one of `Release`, `Cancel`, `Reopen` and `Dismiss`; the last where the speech came to its
+own end meanwhile. What the agent says next does not begin before that: it waits for the same decision.
+
 Words that came while the agent's speech may not be interrupted are kept and are the beginning of the next turn.
+
+The application may end the user's turn itself (`CommitRequested`), in any state in which there are words or a voice. In
+manual mode only it does, so a pause of the user there holds up nobody: the agent may speak meanwhile.
 
 An event that the table does not list for a state changes nothing but the facts kept below; `TurnMachine.ignored` counts
 them.
@@ -52,6 +58,7 @@ from agent_runtime.turns.signals import (
     Command,
     Commit,
     CommitRequested,
+    Dismiss,
     Duck,
     GiveUpOnVoice,
     Heard,
@@ -66,9 +73,10 @@ from agent_runtime.turns.signals import (
     VoiceStopped,
 )
 
-HOLD_AFTER_S = 0.25
+HOLD_AFTER_S = 0.18
 """From the first voiced sample over the agent's speech to its standing still. Talkers stop within 200 to 300 ms when
-they are interrupted; a breath or a click is shorter."""
+they are interrupted. A microphone, a speaker and a detector's window add 30 to 50 ms on the way, so the caller hears
+silence 250 ms after the first sound at the latest."""
 
 RELEASE_AFTER_S = 0.5
 """From the last voiced sample of a suspected interruption without words to the agent's going on, at the most."""
@@ -94,17 +102,20 @@ class State(Enum):
 class _Words:
     """What has been understood since the last commit."""
 
-    finals: list[str]
+    finals: list[Heard]
     interim: str = ""
     owed: bool = False
     """Whether the recogniser still owes a final for voice that was heard."""
     at: float | None = None
     """When the last words came."""
-    sure: bool = True
 
     @property
     def text(self) -> str:
-        return " ".join([*self.finals, self.interim]).strip()
+        return " ".join([*(final.text for final in self.finals), self.interim]).strip()
+
+    @property
+    def sure(self) -> bool:
+        return all(final.sure for final in self.finals)
 
 
 class TurnMachine:
@@ -128,10 +139,12 @@ class TurnMachine:
         self._words = _Words([])
         self._committed: _Words | None = None  # of the turn whose reply is pending, for Reopen
         self._asked_again = False
+        self._requested = False  # the application ends this turn
         self._agent_due = False
         self._agent_audible = False
         self._interruptible = True
         self._voice_since_commit = False
+        self._voice_since_agent = False
         self._recogniser_spoke = False
         self._final_at: float | None = None
         self._in_debt = False
@@ -154,9 +167,23 @@ class TurnMachine:
     @property
     def floor_is_free(self) -> bool:
         """Whether a new speech of the agent may begin to sound: nobody has the floor, or a noise without words has it."""
-        if self.state is State.USER_SPEAKING:
-            return self._noise
-        return self.state in (State.LISTENING, State.REPLY_PENDING, State.AGENT_SPEAKING)
+        return self.is_quiet or self.state in (State.REPLY_PENDING, State.AGENT_SPEAKING)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nobody has the floor and nothing is due."""
+        match self.state:
+            case State.USER_SPEAKING:
+                return self._noise and not self._words.text
+            case State.USER_PAUSED:
+                return not self._timers  # it waits for the application, which has all the time it wants
+            case _:
+                return self.state is State.LISTENING
+
+    @property
+    def commit_is_due(self) -> bool:
+        """Whether the application has ended the user's turn, and only the recogniser is waited for."""
+        return self._requested
 
     @property
     def pending_transcript(self) -> str:
@@ -174,6 +201,15 @@ class TurnMachine:
         commands, self._out = self._out, []
         return commands
 
+    @property
+    def _is_suspicious(self) -> bool:
+        return self.state in (State.OVERLAP, State.HELD)
+
+    @property
+    def _voice_tells(self) -> bool:
+        """Whether the user speaks when the detector says so: there is one, and what it hears is no noise."""
+        return self.has_vad and not (self._noise and self._voice_on)
+
     # Facts, kept in every state.
 
     def _note(self, event: TurnEvent) -> None:
@@ -182,30 +218,35 @@ class TurnMachine:
                 self._voice_on = True
                 self._noise = False
                 self._onset = onset
-                self._recogniser_spoke = False
-                self._voice_since_commit = True
+                if not self._is_suspicious:  # there it is asked of the whole suspicion
+                    self._recogniser_spoke = False
+                self._voice_since_commit = self._voice_since_agent = True
                 self._words.owed = self.has_recogniser
                 self._final_at = None
             case VoiceStopped(last_voiced=last_voiced):
                 self._voice_on = False
-                self._last_voiced = last_voiced
-                # A final that came after the voice's end, while the detector still waited, has paid.
-                paid = self._final_at is not None and self._final_at >= last_voiced
-                self._words.owed = self.has_recogniser and not paid
+                if not self._noise:
+                    self._last_voiced = last_voiced
+                    # A final that came after the voice's end, while the detector still waited, has paid.
+                    paid = self._final_at is not None and self._final_at >= last_voiced
+                    self._words.owed = self.has_recogniser and not paid
             case Heard(is_final=is_final, at=at):
                 self._recogniser_spoke = True
                 if is_final:
                     self._final_at = at
-                    self._words.owed = self._voice_on
+                    self._words.owed = self._voice_on and not self._noise
             case AgentStarted(interruptible=interruptible):
                 self._agent_due = self._agent_audible = True
-                self._interruptible = interruptible and self.options.interruption.enabled
+                self._interruptible = interruptible
                 self._committed = None
+                self._voice_since_agent = self._voice_on
             case AgentStopped(more=more):
                 self._agent_due, self._agent_audible = more, False
                 self._committed = None if not more else self._committed
-            case ReplyPlanned():
+            case ReplyPlanned(interruptible=interruptible):
                 self._agent_due = True
+                if not self._agent_audible:
+                    self._interruptible = interruptible
             case ReplyTookEffect():
                 self._committed = None
 
@@ -214,21 +255,29 @@ class TurnMachine:
         if event.is_final:
             words.interim = ""
             if event.text:
-                words.finals.append(event.text)
+                words.finals.append(event)
                 words.at = event.at
-                words.sure = words.sure and event.sure
         else:
             words.interim = event.text
             words.at = event.at
 
     def _drop_words(self) -> None:
-        self._words = _Words([], owed=self._voice_on and self.has_recogniser)
+        self._words = _Words([], owed=self._voice_on and self.has_recogniser and not self._noise)
+        self._requested = False
 
     # The user's turn.
 
     def _user_starts(self, event: VoiceStarted) -> None:
         self._go(State.USER_SPEAKING)
         self._listen_for_words(event.at)
+
+    def _user_goes_on(self, event: VoiceStarted) -> None:
+        if not self._requested:  # else the application has decided, whatever the user does
+            self._user_starts(event)
+
+    def _user_stops_after_request(self, event: VoiceStopped) -> None:
+        """The turn was ended while the voice was still on; now it is known whether words are owed."""
+        self._maybe_commit(event.at, "requested" if self._requested else "silence")
 
     def _listen_for_words(self, at: float) -> None:
         if self.has_recogniser and not self._noise:
@@ -237,15 +286,20 @@ class TurnMachine:
     def _speaking_tick(self, event: Tick) -> None:
         if self._due("deaf", event.at) and not self._words.text:
             self._noise = True
+            self._words.owed = False
             self._out.append(GiveUpOnVoice(DEAF_AFTER_S, confirmed=False))
 
     def _user_stops(self, event: VoiceStopped) -> None:
+        if self._noise:
+            self._settle(event.at)
+            return
         self._go(State.USER_PAUSED)
         self._arm_endpoint(event.at)
 
     def _words_while_speaking(self, event: Heard) -> None:
-        self._take_words(event)
-        if not self.has_vad:
+        if self._voice_tells:
+            self._take_words(event)
+        else:
             self._words_alone(event)
 
     def _words_out_of_silence(self, event: Heard) -> None:
@@ -266,13 +320,16 @@ class TurnMachine:
         self._take_words(event)
         if not self._words.text:
             return
-        self._last_voiced = event.at
-        self._onset = event.at if self._onset is None else self._onset
+        self._lives(event.at)
         self._go(State.USER_PAUSED)
         self._arm_endpoint(event.at)
 
+    def _lives(self, at: float) -> None:
+        self._last_voiced = at
+        self._onset = at if self._onset is None else self._onset
+
     def _words_after_voice(self, event: Heard) -> None:
-        if not self.has_vad:
+        if not self._voice_tells and not self._requested:
             self._words_alone(event)
             return
         self._take_words(event)
@@ -307,12 +364,15 @@ class TurnMachine:
         self._out.append(Commit(words.text, reason, last_voiced, words.at, words.sure))
         self._committed, self._words = words, _Words([])
         self._in_debt = words.owed or bool(words.interim)
-        self._last_final = words.finals[-1] if words.finals else ""
-        self._asked_again = False
+        self._last_final = words.finals[-1].text if words.finals else ""
+        self._asked_again = self._requested = False
         self._voice_since_commit = False
         self._onset = None
         self._agent_due = True
-        self._go(State.REPLY_PENDING)
+        self._give_floor_to_agent()
+
+    def _give_floor_to_agent(self) -> None:
+        self._go(State.AGENT_SPEAKING if self._agent_audible else State.REPLY_PENDING)
 
     def _no_words(self, at: float) -> None:
         since = self._last_voiced if self._last_voiced is not None else at
@@ -324,7 +384,7 @@ class TurnMachine:
             self._asked_again = True
             self._voice_since_commit = False
             self._agent_due = True
-            self._go(State.REPLY_PENDING)
+            self._give_floor_to_agent()
         else:
             self._settle(at)
 
@@ -333,7 +393,7 @@ class TurnMachine:
             self._maybe_commit(event.at, "silence")
         if self.state is State.USER_PAUSED and self._due("max_delay", event.at):
             if self._words.text:
-                self._commit(event.at, "max_delay")
+                self._commit(event.at, "requested" if self._requested else "max_delay")
             else:
                 self._no_words(event.at)
 
@@ -343,12 +403,32 @@ class TurnMachine:
         if self._words.text and not self._words.owed and not self._words.interim:
             self._commit(event.at, "requested")
             return
+        until = min(event.deadline, self._timers.get("max_delay", event.deadline))
         self._go(State.USER_PAUSED)
-        self._timers["max_delay"] = event.deadline
+        self._requested = True
+        self._timers["max_delay"] = max(event.at, until)
+
+    def _commit_over_agent(self, event: CommitRequested) -> None:
+        """What was said over a speech that went on is a turn: the application says so."""
+        if self._words.text:
+            self._commit(event.at, "requested")
+
+    def _commit_under_suspicion(self, event: CommitRequested) -> None:
+        """A turn that the application ends is one, so this is no false alarm."""
+        self._confirm(event.at, "requested")
+        if self.state in (State.USER_SPEAKING, State.USER_PAUSED):
+            self._commit_on_request(event)
 
     def _clear(self, event: ClearRequested) -> None:
-        self._words = _Words([])
+        self._forget()
         self._settle(event.at)
+
+    def _forget(self, event: ClearRequested | None = None) -> None:
+        # What the recogniser still owes for the voice thrown away is thrown away too.
+        in_debt = not self._voice_on and (self._words.owed or bool(self._words.interim))
+        self._drop_words()
+        if in_debt:
+            self._in_debt, self._voice_since_commit = True, False
 
     # The agent's turn.
 
@@ -361,29 +441,52 @@ class TurnMachine:
     def _agent_stops(self, event: AgentStopped) -> None:
         self._settle(event.at)
 
+    def _agent_stops_under_suspicion(self, event: AgentStopped) -> None:
+        if not self._agent_due:
+            self._out.append(Dismiss())
+            self._settle(event.at)
+
+    def _agent_starts_under_suspicion(self, event: AgentStarted) -> None:
+        """What may not be interrupted does not wait for the suspicion's end."""
+        if not self._may_be_interrupted:
+            self._release(event.at, "this speech may not be interrupted")
+
+    def _agent_starts_in_pause(self, event: AgentStarted) -> None:
+        """Where nothing is due in the pause, the agent has the floor; else the user's turn goes its way under it."""
+        if not self._timers:
+            self._go(State.AGENT_SPEAKING)
+
     def _agent_starts_over_voice(self, event: AgentStarted) -> None:
         """It began in the same moment as the user: that is an overlap like any other."""
-        if self._noise or not self._interruptible:
+        if self._noise or not self._may_be_interrupted:
             self._go(State.AGENT_SPEAKING)
         elif self._voice_on:
             self._suspect(event.at)
 
     def _words_over_agent(self, event: Heard) -> None:
         """Words while the agent has the floor and no suspicion is open."""
-        if self.has_vad and not self._voice_since_commit and not self._asked_again:
+        unheard = self.has_vad and not self._voice_since_commit and not self._asked_again
+        if unheard and (self._voice_tells or self._is_late(event)):
             # The recogniser pays late what it owed for a turn that is final: it starts no second one.
             self.ignored += 1
             return
         self._take_words(event)
-        if self._may_be_interrupted and self._confirms(event):
+        voice_known = self._voice_tells and self._voice_since_commit
+        earlier = voice_known and self._agent_audible and not self._voice_since_agent  # said before it began
+        if self._may_be_interrupted and self._confirms(event) and not earlier:
+            if not voice_known:
+                self._lives(event.at)
             self._confirm(event.at, "words")
 
     @property
     def _may_be_interrupted(self) -> bool:
-        return self._interruptible if self._agent_audible else self.options.interruption.enabled
+        # A turn that nobody has heard the reply of may go on, also where that reply may not be interrupted.
+        going_on = self._committed is not None and not self._agent_audible
+        return self.options.interruption.enabled and (self._interruptible or going_on)
 
     def _confirms(self, event: Heard) -> bool:
-        return event.sure and len(self._words.text.split()) >= max(1, self.options.interruption.min_words)
+        enough = len(self._words.text.split()) >= max(1, self.options.interruption.min_words)
+        return event.sure and bool(event.text) and enough
 
     # An interruption.
 
@@ -424,7 +527,6 @@ class TurnMachine:
 
     def _voice_over_agent_stops(self, event: VoiceStopped) -> None:
         self._timers.pop("confirm", None)
-        self._timers.pop("deaf", None)
         if not self.options.interruption.resume_false_interruption and self.state is State.HELD:
             self._confirm(event.at, "voice, and resume_false_interruption is off")
             return
@@ -448,28 +550,34 @@ class TurnMachine:
         elif self._due("release", event.at):
             self._release(event.at, "silence without words")
         elif self._due("deaf", event.at):
-            self._out.append(GiveUpOnVoice(DEAF_AFTER_S, confirmed=not self._recogniser_spoke))
-            if self._recogniser_spoke:
-                self._noise = True
-                self._release(event.at, "noise without words")
-            else:
+            deaf = self._voice_on and not self._recogniser_spoke
+            self._out.append(GiveUpOnVoice(DEAF_AFTER_S, confirmed=deaf))
+            if deaf:
                 self._confirm(event.at, "duration, the recogniser is silent")
+            else:
+                self._noise = self._voice_on
+                self._release(event.at, "noise without words")
         elif self._due("hold", event.at):
             self._hold()
 
     def _release(self, at: float, reason: str) -> None:
         # Certain words that were too few are kept for the next turn; all others were no words.
-        if not (self._words.finals and self._words.sure):
-            self._drop_words()
+        certain = [final for final in self._words.finals if final.sure]
+        self._drop_words()
+        if certain:
+            self._words.finals, self._words.at = certain, certain[-1].at
         self._out.append(Release(reason))
-        self._go(State.AGENT_SPEAKING if self._agent_audible else State.REPLY_PENDING)
+        self._give_floor_to_agent()
         if not self._agent_due:
             self._settle(at)
 
     def _confirm(self, at: float, reason: str) -> None:
         if self._committed is not None and not self._agent_audible:
             self._out.append(Reopen())
-            self._words.finals[:0] = [*self._committed.finals, *filter(None, [self._committed.interim])]
+            earlier = self._committed
+            if earlier.interim:
+                earlier.finals.append(Heard(at, earlier.interim, is_final=True))
+            self._words.finals[:0] = earlier.finals
             self._committed = None
         else:
             self._out.append(Cancel(reason))
@@ -481,7 +589,7 @@ class TurnMachine:
     def _settle(self, at: float) -> None:
         if self._agent_due and self._agent_audible:
             self._go(State.AGENT_SPEAKING)
-        elif self._voice_on:
+        elif self._voice_on and not (self._noise and self._words.text):
             self._go(State.USER_SPEAKING)
             self._listen_for_words(at)
         elif self._words.text or (self._words.owed and self._last_voiced is not None):
@@ -515,26 +623,38 @@ class TurnMachine:
         (State.USER_SPEAKING, AgentStarted): _agent_starts_over_voice,
         (State.USER_SPEAKING, CommitRequested): _commit_on_request,
         (State.USER_SPEAKING, ClearRequested): _clear,
-        (State.USER_PAUSED, VoiceStarted): _user_starts,
+        (State.USER_PAUSED, VoiceStarted): _user_goes_on,
+        (State.USER_PAUSED, VoiceStopped): _user_stops_after_request,
         (State.USER_PAUSED, Heard): _words_after_voice,
         (State.USER_PAUSED, Tick): _paused_tick,
         (State.USER_PAUSED, CommitRequested): _commit_on_request,
         (State.USER_PAUSED, ClearRequested): _clear,
+        (State.USER_PAUSED, AgentStarted): _agent_starts_in_pause,
         (State.REPLY_PENDING, VoiceStarted): _voice_over_pending,
         (State.REPLY_PENDING, Heard): _words_over_agent,
         (State.REPLY_PENDING, AgentStarted): _agent_starts,
         (State.REPLY_PENDING, AgentStopped): _agent_stops,
+        (State.REPLY_PENDING, CommitRequested): _commit_over_agent,
+        (State.REPLY_PENDING, ClearRequested): _forget,
         (State.AGENT_SPEAKING, VoiceStarted): _voice_over_agent,
         (State.AGENT_SPEAKING, Heard): _words_over_agent,
         (State.AGENT_SPEAKING, AgentStopped): _agent_stops,
+        (State.AGENT_SPEAKING, CommitRequested): _commit_over_agent,
+        (State.AGENT_SPEAKING, ClearRequested): _forget,
         (State.OVERLAP, VoiceStarted): _voice_goes_on,
         (State.OVERLAP, VoiceStopped): _voice_over_agent_stops,
         (State.OVERLAP, Heard): _words_in_overlap,
         (State.OVERLAP, Tick): _overlap_tick,
-        (State.OVERLAP, AgentStopped): _agent_stops,
+        (State.OVERLAP, AgentStarted): _agent_starts_under_suspicion,
+        (State.OVERLAP, AgentStopped): _agent_stops_under_suspicion,
+        (State.OVERLAP, CommitRequested): _commit_under_suspicion,
+        (State.OVERLAP, ClearRequested): _forget,
         (State.HELD, VoiceStarted): _voice_goes_on,
         (State.HELD, VoiceStopped): _voice_over_agent_stops,
         (State.HELD, Heard): _words_in_overlap,
         (State.HELD, Tick): _overlap_tick,
-        (State.HELD, AgentStopped): _agent_stops,
+        (State.HELD, AgentStarted): _agent_starts_under_suspicion,
+        (State.HELD, AgentStopped): _agent_stops_under_suspicion,
+        (State.HELD, CommitRequested): _commit_under_suspicion,
+        (State.HELD, ClearRequested): _forget,
     }

@@ -32,6 +32,8 @@ class ReplyPlanned:
     """A reply or an announcement is being made; nothing of it was heard."""
 
     at: float
+    interruptible: bool = True
+    """Of the speech that is to sound first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,11 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Dismiss:
+    """It is open no more whether it was one: the agent's speech has come to its own end."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reopen:
     """Throw away the reply, of which nothing was heard: its turn goes on."""
 
@@ -154,4 +161,4 @@ class GiveUpOnVoice:
     confirmed: bool
 
 
-Command = Duck | Hold | Release | Cancel | Reopen | Commit | AskAgain | GiveUpOnVoice
+Command = Duck | Hold | Release | Cancel | Dismiss | Reopen | Commit | AskAgain | GiveUpOnVoice

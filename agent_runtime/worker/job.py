@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from agent_runtime import clock
 from agent_runtime.audio.endpoints import AudioSink, AudioSource
 from agent_runtime.errors import UsageError
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from agent_runtime.session import AgentSession
 
 ROOMS_COME_LATER = "LiveKit rooms come in a later version; talk to the agent with 'console' until then."
+
+SHUTDOWN_GRACE_S = 10.0
+"""How long all shutdown callbacks of a call may take together."""
 
 ShutdownCallback = Callable[[], Awaitable[None]] | Callable[[str], Awaitable[None]]
 
@@ -81,16 +85,26 @@ class JobContext:
         """For whoever runs the job: the reason given to `shutdown()`."""
         return await asyncio.shield(self._ended)
 
-    async def run_shutdown_callbacks(self, reason: str) -> None:
-        """For whoever runs the job: each callback once, in order; the first error is raised after the last of them."""
+    async def run_shutdown_callbacks(self, reason: str, *, grace: float = SHUTDOWN_GRACE_S) -> None:
+        """For whoever runs the job: each callback once, in order; the first error is raised after the last of them.
+
+        All of them together have `grace` seconds; what has not ended by then is cancelled.
+        """
         import inspect
 
         callbacks, self._callbacks = self._callbacks, []
         errors: list[Exception] = []
+        until = clock.now() + grace
         for callback in callbacks:
+            name = getattr(callback, "__name__", repr(callback))
             try:
                 takes_reason = bool(inspect.signature(callback).parameters)
-                await (callback(reason) if takes_reason else callback())  # type: ignore[call-arg]
+                async with asyncio.timeout_at(until):
+                    await (callback(reason) if takes_reason else callback())  # type: ignore[call-arg]
+            except TimeoutError:
+                errors.append(
+                    UsageError(f"The shutdown callback '{name}' was cut off after {grace:g} s; make it shorter.")
+                )
             except Exception as error:
                 errors.append(error)
         if errors:

@@ -20,6 +20,7 @@ class AgentServer:
         self.setup_fnc = setup_fnc
         self.agent_name = ""
         self._entrypoint: Entrypoint | None = None
+        self._process: JobProcess | None = None
 
     @overload
     def rtc_session(self, func: Entrypoint, /) -> Entrypoint: ...
@@ -49,6 +50,21 @@ class AgentServer:
             return function
 
         return decorate if func is None else decorate(func)
+
+    def process(self) -> JobProcess:
+        """What this process keeps for its calls; `setup_fnc` fills it the first time.
+
+        Raises:
+            UsageError: `setup_fnc` is a coroutine function.
+        """
+        if self._process is None:
+            process = JobProcess()
+            if asyncio.iscoroutinefunction(self.setup_fnc):
+                raise UsageError("The server's setup_fnc is a coroutine function; write 'def setup(proc: JobProcess)'.")
+            if self.setup_fnc is not None:
+                self.setup_fnc(process)
+            self._process = process
+        return self._process
 
     @property
     def entrypoint(self) -> Entrypoint:

@@ -1,5 +1,6 @@
 """Keys from a terminal, and the terminal given back."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_runtime import clock, virtual
+from agent_runtime import clock
 from agent_runtime.io.keys import KeyDecoder, open_keys, restore
 from tests.io.conftest import Pty
 
@@ -45,6 +46,7 @@ def test_a_lone_escape_is_decided_later() -> None:
     assert decoder.feed(b"[A") == ["[", "A"]
 
 
+@pytest.mark.real_time
 def test_keys_come_singly_and_unechoed_and_the_modes_come_back(pty: Pty) -> None:
     before = pty.modes()
 
@@ -58,11 +60,12 @@ def test_keys_come_singly_and_unechoed_and_the_modes_come_back(pty: Pty) -> None
             pty.press("\x1b[A")
             return [*found, await anext(keys)]
 
-    assert virtual.run(main()) == ["a", "b", "escape", "up"]
+    assert asyncio.run(main()) == ["a", "b", "escape", "up"]
     assert pty.modes() == before
     assert pty.output() == ""
 
 
+@pytest.mark.real_time
 def test_the_modes_come_back_after_an_exception(pty: Pty) -> None:
     before = pty.modes()
 
@@ -71,10 +74,11 @@ def test_the_modes_come_back_after_an_exception(pty: Pty) -> None:
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        virtual.run(main())
+        asyncio.run(main())
     assert pty.modes() == before
 
 
+@pytest.mark.real_time
 def test_restore_works_from_anywhere_and_twice(pty: Pty) -> None:
     before = pty.modes()
 
@@ -84,21 +88,23 @@ def test_restore_works_from_anywhere_and_twice(pty: Pty) -> None:
             assert pty.modes() == before
             restore()
 
-    virtual.run(main())
+    asyncio.run(main())
     assert pty.modes() == before
 
 
+@pytest.mark.real_time
 def test_the_keys_end_with_the_terminal(pty: Pty) -> None:
     async def main() -> list[str]:
         with open_keys(pty.stdin.fileno()) as keys:
             pty.press("x")
-            await clock.sleep(0.1)
+            await clock.sleep(0.02)
             pty.hang_up()
             return [key async for key in keys]
 
-    assert virtual.run(main()) in (["x"], [])  # a hang-up may throw away what was not read
+    assert asyncio.run(main()) in (["x"], [])  # a hang-up may throw away what was not read
 
 
+@pytest.mark.real_time
 def test_going_on_after_a_stop_sets_the_modes_again(pty: Pty) -> None:
     async def main() -> int:
         repainted = 0
@@ -112,12 +118,11 @@ def test_going_on_after_a_stop_sets_the_modes_again(pty: Pty) -> None:
             cooked[3] |= termios.ECHO | termios.ICANON
             termios.tcsetattr(pty.stdin.fileno(), termios.TCSANOW, cooked)
             os.kill(os.getpid(), signal.SIGCONT)
-            await clock.sleep(0.1)
-            await clock.sleep(0.1)
+            await clock.sleep(0.02)
             assert not pty.modes()[3] & termios.ECHO
         return repainted
 
-    assert virtual.run(main()) == 1
+    assert asyncio.run(main()) == 1
 
 
 _DIES = """
@@ -131,11 +136,17 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("end", ["sys.exit(3)", "raise RuntimeError", "await asyncio.get_running_loop().create_future()"])
+@pytest.mark.parametrize(
+    "end", ["sys.exit(3)", "raise RuntimeError", "await asyncio.get_running_loop().create_future()"]
+)
 def test_however_a_process_ends(pty: Pty, end: str) -> None:
     before = pty.modes()
     process = subprocess.Popen(
-        [sys.executable, "-c", _DIES % end], stdin=pty.stdin, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT
+        [sys.executable, "-c", _DIES % end],
+        stdin=pty.stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=ROOT,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"

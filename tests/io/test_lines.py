@@ -29,7 +29,9 @@ def test_every_character_of_unicode_is_harmless() -> None:
     shown = harmless("x".join(map(chr, range(sys.maxunicode + 1))))
     unprintable = {character for character in shown if not character.isprintable()}
     assert not {c for c in unprintable if ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000}
-    assert not unprintable & set("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c\ufeff")
+    assert not unprintable & set(
+        "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c\ufeff"
+    )
 
 
 @pytest.mark.parametrize(("text", "size"), [("abc", 3), ("日本", 4), ("e\u0301", 1), ("🙂", 2), ("", 0)])

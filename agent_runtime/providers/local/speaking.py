@@ -45,6 +45,11 @@ class ChildTTS(TTS):
         total.spans = sum(engine.watch.spans for engine in self._engines)
         return total
 
+    @property
+    def pids(self) -> list[int]:
+        """Of its children that live."""
+        return [engine.pid for engine in self._engines if engine.pid is not None]
+
     def describe(self) -> EngineInfo:
         raise NotImplementedError
 

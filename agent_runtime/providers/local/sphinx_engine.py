@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from agent_runtime.providers.local import grammar, phonemes
-from agent_runtime.providers.local.spans import Reading
+from agent_runtime.providers.local.spans import NOTHING, Reading
 from agent_runtime.stt import STTContext
 
 _WORD_PROBABILITY = 0.1
@@ -37,6 +37,8 @@ class SphinxEngine:
         self._phrases.add_fsg("call", self._phrases.create_fsg("call", 0, self._machine.states - 1, transitions))
         self._phrases.activate_search("call")
         self._skipped = made.skipped
+        self._texts = ("", "")
+        self._begun = NOTHING
 
     def skipped(self) -> tuple[str, ...]:
         """What the application declared but the grammar could not take up."""
@@ -51,8 +53,12 @@ class SphinxEngine:
                 decoder.process_raw(pcm, False, False)
             if last:
                 decoder.end_utt()
-        judge = self._judge_whole if last else self._judge_begun
-        return judge(_text(self._model), _text(self._phrases))
+        texts = _text(self._model), _text(self._phrases)
+        if last:
+            return self._judge_whole(*texts)
+        if texts != self._texts:  # they seldom change from one frame to the next
+            self._texts, self._begun = texts, self._judge_begun(*texts)
+        return self._begun
 
     def _judge_whole(self, reading: str, phrase: str) -> Reading:
         # The decoder gives what it has, also where that ends in the middle of a phrase or goes on into the next.
