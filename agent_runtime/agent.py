@@ -176,7 +176,13 @@ async def _stream(result: object) -> AsyncGenerator[Any]:
     if result is None:
         return
     if isinstance(result, AsyncIterable):
-        async for item in result:
-            yield item
+        items = aiter(result)
+        try:
+            async for item in items:
+                yield item
+        finally:
+            close = getattr(items, "aclose", None)
+            if close is not None:  # the node ends here and now, not when it is collected
+                await close()
     else:
         yield result

@@ -83,7 +83,7 @@ def _guarded(
 def _make_output_safe() -> None:
     """A terminal that cannot show a letter, or that is not there, must not end a call."""
     if sys.stdout is None:
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # for as long as this process lives
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
 
@@ -269,4 +269,6 @@ def _execute(path: Path) -> ModuleType:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from agent_runtime import cli  # the module that scripts import; this one is called __main__
+
+    sys.exit(cli.main())

@@ -88,6 +88,11 @@ class Deadline:
         """The time does not count until `restart`."""
         self._due = None
 
+    @property
+    def expired(self) -> bool:
+        """Whether the TimeoutError that left the body was this one's."""
+        return self._timeout.expired()
+
     def _look(self) -> None:
         if self._due is None:
             self._watching = False

@@ -474,7 +474,10 @@ class Conversation:
         )
         if text and reply.request.add_to_chat_ctx:
             self.add_item(
-                ChatMessage(role="assistant", content=[text], interrupted=cut, created_at=spoken.created_at), reply
+                ChatMessage(
+                    role="assistant", content=[text], interrupted=cut or bool(rest), created_at=spoken.created_at
+                ),
+                reply,
             )
 
     def playout_stuck(self, after_s: float) -> None:
@@ -642,6 +645,8 @@ def _as_shown(spoken: Spoken, heard: Heard) -> tuple[str, str]:
     if spoken.caption is None:
         return heard.text, heard.cut
     words = "".join(spoken.caption).split()
+    if not words:  # nothing is shown (yet), but this was heard
+        return heard.text, heard.cut
     said = len(heard.text.split())
     whole = said + len(heard.cut.split())
     share = round(len(words) * said / whole) if whole else 0

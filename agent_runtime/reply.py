@@ -70,6 +70,7 @@ class Spoken:
     created_at: float
     caption: list[str] | None = None
     """What an overridden transcription_node made of its text."""
+    captioning: "asyncio.Task[None] | None" = None
 
 
 @dataclass(slots=True)
@@ -102,8 +103,10 @@ class Reply:
                 await self._answer(group)
             self.complete = True
             self._conversation.wake_playout()
-        for spoken in self.spoken:
-            await spoken.utterance.over.wait()
+            for spoken in self.spoken:
+                await spoken.utterance.over.wait()
+                if spoken.captioning is not None:  # what it has not shown by now comes too late
+                    spoken.captioning.cancel()
 
     def next_utterance(self) -> Utterance | None:
         """The first one that is not over."""
@@ -147,7 +150,7 @@ class Reply:
         for step in range(steps + 1):
             self.handle.num_steps = step + 1
             choice = self.request.tool_choice if step < steps else "none"
-            said, calls = await self._ask(group, ctx, ModelSettings(tool_choice=choice), step)
+            said, calls = await self._ask(group, ctx, ModelSettings(tool_choice=choice), step, may_call=step < steps)
             if not calls:
                 return
             if said:
@@ -175,7 +178,7 @@ class Reply:
         return ctx
 
     async def _ask(
-        self, group: asyncio.TaskGroup, ctx: ChatContext, settings: ModelSettings, step: int
+        self, group: asyncio.TaskGroup, ctx: ChatContext, settings: ModelSettings, step: int, *, may_call: bool
     ) -> tuple[str, list[_Call]]:
         """One answer: its text goes to be spoken as it comes, its calls are started as they come."""
         post = self._conversation.post
@@ -202,14 +205,17 @@ class Reply:
                             self._speak(group, text=text, step=step)
                         said.append(content)
                         await text.send(content)
+                    if tool_calls and not may_call:
+                        raise _TooManySteps(tool_calls[0].name, self._conversation.max_tool_steps)
                     calls += [_Call(call, self._start_tool(call, step)) for call in tool_calls]
                     deadline.restart()
-        except TimeoutError:
-            post(Stalled(at=clock.now(), what="llm", after=LLM_DEADLINE_S, action="the turn is given up"))
-            self._apologise(group, said)
         except Exception as error:
-            self._conversation.failed("llm", f"The language model of '{agent.id}'", error)
-            self._apologise(group, said)
+            if isinstance(error, TimeoutError) and deadline.expired:
+                post(Stalled(at=clock.now(), what="llm", after=LLM_DEADLINE_S, action="the turn is given up"))
+            else:
+                self._conversation.failed("llm", f"The language model of '{agent.id}'", error)
+            if not calls:  # else the model is asked again with what came of them
+                self._speak(group, text=_once(APOLOGY), step=step)
         finally:
             if text is not None:
                 text.close()
@@ -219,10 +225,6 @@ class Reply:
     def _start_tool(self, call: FunctionToolCall, step: int) -> "asyncio.Task[ToolOutcome]":
         self._conversation.reply_takes_effect(self)
         return self._conversation.tools.start(self, call, step)
-
-    def _apologise(self, group: asyncio.TaskGroup, said: list[str]) -> None:
-        if not said:
-            self._speak(group, text=_once(APOLOGY))
 
     async def _take_outcomes(self, ctx: ChatContext, calls: list[_Call]) -> bool:
         """Wait for the tools and tell the next request of them. Returns whether there is to be one."""
@@ -262,17 +264,20 @@ class Reply:
             if type(self.agent).transcription_node is not Agent.transcription_node:
                 text, shown = _tee(text)
                 spoken.caption = []
-                group.create_task(self._caption(spoken, shown), name=f"{self.handle.id} transcription")
+                spoken.captioning = group.create_task(
+                    self._caption(spoken, shown), name=f"{self.handle.id} transcription"
+                )
             if self._conversation.has_voice:
-                clocked = _Watched(text, utterance.given)
+                clocked = _Watched(text, utterance.given, self._text_failed)
                 group.create_task(self._voice(utterance, clocked), name=f"{self.handle.id} tts")
             else:
-                group.create_task(self._write(utterance, text), name=f"{self.handle.id} text")
+                group.create_task(self._write(spoken, text), name=f"{self.handle.id} text")
         elif audio is not None:
             group.create_task(self._play(utterance, audio), name=f"{self.handle.id} audio")
 
     async def _voice(self, utterance: Utterance, text: "_Watched") -> None:
         frames = call_node(self.agent.tts_node(text, ModelSettings()))
+        broken = True
         try:
             async with clock.Deadline(TTS_DEADLINE_S) as deadline:
                 text.deadline = deadline
@@ -281,14 +286,15 @@ class Reply:
                     self._note_first(utterance, frame)
                     await utterance.feed(frame)
                     text.restart()
-        except TimeoutError:
-            self._conversation.post(
-                Stalled(at=clock.now(), what="tts", after=TTS_DEADLINE_S, action="the rest of the speech is given up")
-            )
+            broken = False
         except Exception as error:
-            self._conversation.failed("tts", f"The synthesiser of '{self.agent.id}'", error)
+            if isinstance(error, TimeoutError) and deadline.expired:
+                action = "the rest of the speech is given up"
+                self._conversation.post(Stalled(at=clock.now(), what="tts", after=TTS_DEADLINE_S, action=action))
+            else:
+                self._conversation.failed("tts", f"The synthesiser of '{self.agent.id}'", error)
         finally:
-            utterance.finish()
+            utterance.finish(broken=broken)
             await frames.aclose()
         await text.drain()
 
@@ -297,40 +303,61 @@ class Reply:
             self._conversation.post(FirstSample(at=clock.now(), speech_id=self.handle.id))
 
     async def _play(self, utterance: Utterance, audio: AsyncIterable[AudioFrame]) -> None:
+        broken = True
         try:
             async for frame in audio:
                 self._note_first(utterance, frame)
                 await utterance.feed(frame)
+            broken = False
         except Exception as error:
             self._conversation.failed("say", "The audio given to say()", error)
         finally:
-            utterance.finish()
+            utterance.finish(broken=broken)
 
-    async def _write(self, utterance: Utterance, text: AsyncIterable[str]) -> None:
+    def _text_failed(self, error: Exception) -> None:
+        self._conversation.failed("say", "The text given to say()", error)
+
+    async def _write(self, spoken: Spoken, text: AsyncIterable[str]) -> None:
         """Without a voice, what is written is what is heard."""
         pieces: list[str] = []
         try:
             async for piece in text:
                 pieces.append(piece)  # noqa: PERF401  # what came before a failure is kept
         except Exception as error:
-            self._conversation.failed("say", "The text given to say()", error)
-        self._conversation.written(utterance, "".join(pieces).strip())
+            self._text_failed(error)
+        if spoken.captioning is not None:
+            await asyncio.wait([spoken.captioning], timeout=TTS_DEADLINE_S)
+        self._conversation.written(spoken.utterance, "".join(pieces).strip())
 
     async def _caption(self, spoken: Spoken, text: AsyncIterable[str]) -> None:
         caption = spoken.caption
         assert caption is not None
+        pieces = call_node(self.agent.transcription_node(text, ModelSettings()))
         try:
-            async for piece in call_node(self.agent.transcription_node(text, ModelSettings())):
+            async for piece in pieces:
                 caption.append(piece)
         except Exception as error:
+            spoken.caption = None
             self._conversation.failed("transcription", f"transcription_node of '{self.agent.id}'", error)
+        finally:
+            await pieces.aclose()
+
+
+class _TooManySteps(Exception):
+    """The model went on calling tools where it was told that it may not."""
+
+    def __init__(self, tool: str, steps: int) -> None:
+        super().__init__(f"it called '{tool}' after {steps} answers with tool calls; see max_tool_steps")
 
 
 class _Watched:
     """Text for a tts_node, with a clock that runs while the node has text and gives no sound."""
 
-    def __init__(self, text: AsyncIterable[str], given: Callable[[str], None]) -> None:
+    def __init__(
+        self, text: AsyncIterable[str], given: Callable[[str], None], failed: Callable[[Exception], None]
+    ) -> None:
         self._say = given
+        self._failed = failed
         self.deadline: clock.Deadline | None = None
         self._text = aiter(text)
         self._waiting = False
@@ -346,6 +373,11 @@ class _Watched:
             piece = await anext(self._text)
             self._say(piece)
             return piece
+        except StopAsyncIteration:
+            raise
+        except Exception as error:  # not the node's fault: what came is said
+            self._failed(error)
+            raise StopAsyncIteration from None
         finally:
             self._waiting = False
             self.restart()

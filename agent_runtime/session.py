@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import AsyncIterable, Callable, Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self
@@ -26,7 +27,7 @@ from agent_runtime.text.transforms import TextTransform, compose
 from agent_runtime.tools import ToolChoice, tool_hint
 from agent_runtime.trace.log import EventLog
 from agent_runtime.tts import TTS
-from agent_runtime.turns.options import TurnHandling, TurnHandlingOptions
+from agent_runtime.turns.options import TurnDetectionMode, TurnHandling, TurnHandlingOptions
 from agent_runtime.types import NOT_GIVEN, NotGivenOr
 from agent_runtime.vad import VAD
 
@@ -216,8 +217,9 @@ class AgentSession(Generic[Userdata]):
                 callback(event)
             except Exception as error:
                 self.keep_traceback(error)
-                name = getattr(callback, "__name__", repr(callback))
-                self._post_error("callback", f"The callback {name!r} for {event.type!r}", error)
+                if event.type != events.Error.type:  # one that fails on errors would be told of its own for ever
+                    name = getattr(callback, "__name__", repr(callback))
+                    self._post_error("callback", f"The callback {name!r} for {event.type!r}", error)
 
     def _post_error(self, source: str, what: str, error: BaseException) -> None:
         if self._conversation is not None:
@@ -496,6 +498,19 @@ class AgentSession(Generic[Userdata]):
         handle = self.generate_reply(user_input=user_input)
         result.follow(handle, unsubscribe)
         return result
+
+    def update_options(self, *, turn_detection: NotGivenOr[TurnDetectionMode | None] = NOT_GIVEN) -> None:
+        """Change how turns end, from now on; before `start()` too.
+
+        Raises:
+            UsageError: an unknown mode.
+        """
+        if turn_detection is NOT_GIVEN:
+            return
+        mode = TurnHandling.of({"turn_detection": turn_detection}).turn_detection
+        self.turn_handling = dataclasses.replace(self.turn_handling, turn_detection=mode)
+        if self._conversation is not None:
+            self._conversation.machine.options = self.turn_handling
 
     def update_agent(self, agent: Agent) -> None:
         """Let another agent speak from here on."""

@@ -58,26 +58,28 @@ class ToolRuns:
                 arguments=call.arguments,
             )
         )
-        task = self._conversation.spawn(self._run(reply, call, item, step), name=f"tool {call.name}")
+        task = self._conversation.spawn(self._run(reply, call, step), name=f"tool {call.name}")
+        # Not a `finally` in the task: one that is cancelled before its first step has none.
+        task.add_done_callback(lambda task: self._over(reply, call, item, task))
         reply.handle.tool_tasks.add(task)
         return task
 
-    async def _run(self, reply: Reply, call: FunctionToolCall, item: FunctionCall, step: int) -> ToolOutcome:
+    async def _run(self, reply: Reply, call: FunctionToolCall, step: int) -> ToolOutcome:
         context: RunContext[Any] = RunContext(
             session=self._conversation.session,
             speech_handle=reply.handle,
             function_call=call,
             played=partial(reply.step_over, step),
         )
-        outcome = ToolOutcome(output=CUT_SHORT, is_error=True, reply_required=False)
-        try:
-            outcome = await reply.agent.tool_context.execute(call, context)
-        finally:
-            self._over(reply, call, item, outcome)
-        return outcome
+        return await reply.agent.tool_context.execute(call, context)
 
-    def _over(self, reply: Reply, call: FunctionToolCall, item: FunctionCall, outcome: ToolOutcome) -> None:
+    def _over(
+        self, reply: Reply, call: FunctionToolCall, item: FunctionCall, task: "asyncio.Task[ToolOutcome]"
+    ) -> None:
         conversation = self._conversation
+        outcome = ToolOutcome(output=CUT_SHORT, is_error=True, reply_required=False)
+        if not task.cancelled():
+            outcome = task.result()
         self._running.pop(call.call_id, None)
         output = FunctionCallOutput(
             call_id=call.call_id, name=call.name, output=outcome.output, is_error=outcome.is_error

@@ -7,8 +7,10 @@ synthesiser. Strings are resolved when the session is built, so a wrong one fail
 import contextlib
 import difflib
 import importlib
+import inspect
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -115,11 +117,10 @@ def check(descriptor: Descriptor) -> None:
     if name in LOCAL[kind]:
         return
     what, local = WHAT[kind], DEFAULTS[kind]
+    if "|" in name:
+        raise UsageError(f"The {what} {name!r} names a fallback, which comes in a later version; take one of them.")
     if descriptor.provider not in KEYS:
-        known = [*LOCAL[kind], *(f"{provider}/{name.partition('/')[2]}" for provider in KEYS)]
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-        hint = f"Did you mean {near[0]!r}?" if near else f"Here there are {', '.join(LOCAL[kind])}."
-        raise UsageError(f"Unknown {what} {name!r}. {hint}")
+        raise UsageError(f"Unknown {what} {name!r}. {_hint(kind, name)}")
     missing = missing_keys(descriptor)
     if missing:
         raise UsageError(
@@ -128,29 +129,32 @@ def check(descriptor: Descriptor) -> None:
     raise UsageError(f"The {what} {name!r} cannot be reached by this version yet; {local!r} runs on this machine.")
 
 
-def _value(text: str) -> str | int | float:
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            continue
-    return text
-
-
 def resolve(kind: Kind, given: Any) -> Any:
     """The node that `given` names; an object is taken as it is, None stays None.
 
     Raises:
-        UsageError: see `check`; also an option that the engine does not take.
+        UsageError: see `check`; also an option that the engine does not take, an engine that is not installed here, and
+            an object that is no node.
     """
-    if not isinstance(given, str):
-        return given
+    if given is None:
+        return None
     try:
-        return _made(kind, given)
+        return _made(kind, given) if isinstance(given, str) else _node(kind, given)
     except Exception as error:
         if not _planning.get():
             raise
-        return Unresolved(kind, given, str(error) or type(error).__name__)
+        return Unresolved(kind, given if isinstance(given, str) else repr(given), str(error) or type(error).__name__)
+
+
+def _hint(kind: Kind, name: str) -> str:
+    here = f"Here there are {', '.join(LOCAL[kind])}."
+    for other, names in LOCAL.items():
+        if name in names:
+            return f"It is a kind of {WHAT[other]}. {here}"
+    provider, _, model = name.partition("/")
+    services = [] if provider == "local" else [f"{service}/{model}" for service in KEYS]
+    near = difflib.get_close_matches(name, [*LOCAL[kind], *services], n=1, cutoff=0.6)
+    return f"Did you mean {near[0]!r}?" if near else here
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,21 +180,77 @@ def planning() -> Iterator[None]:
         _planning.reset(token)
 
 
+def _node(kind: Kind, given: Any) -> Any:
+    wanted: type = getattr(importlib.import_module(f"agent_runtime.{kind}"), WHAT[kind])
+    if isinstance(given, wanted):
+        return given
+    what, example = WHAT[kind], DEFAULTS[kind]
+    if isinstance(given, type):
+        raise UsageError(f"The {what} is the class {given.__name__}; give an object of it: {given.__name__}(...).")
+    raise UsageError(
+        f"The {what} is {given!r}; give a descriptor such as {example!r}, an object of class {what}, or None."
+    )
+
+
 def _made(kind: Kind, given: str) -> Any:
     descriptor = parse(kind, given)
     check(descriptor)
-    options: dict[str, Any] = {name: _value(value) for name, value in descriptor.options.items()}
-    if descriptor.suffix is not None:
-        option = SUFFIX_OPTION.get(kind)
-        if option is None:
-            raise UsageError(
-                f"The {WHAT[kind]} {given!r} has a ':{descriptor.suffix}', which it knows nothing to do with."
-            )
-        options[option] = descriptor.suffix
     module, _, name = LOCAL[kind][descriptor.name].partition(":")
     factory = getattr(importlib.import_module(module), name)
-    try:
-        node = factory(**options)
-    except TypeError as error:
-        raise UsageError(f"The {WHAT[kind]} {given!r} has an option that it does not take: {error}.") from error
+    node = factory(**_options(descriptor, given, _parameters(factory)))
+    if not _planning.get():
+        _check_installed(node)
     return node
+
+
+def _check_installed(node: Any) -> None:
+    info = node.describe() if hasattr(node, "describe") else None
+    if info is not None and not info.installed:
+        missing = info.missing or f"{info.descriptor} is not installed."
+        sentence = f"{info.descriptor} is not installed; install it with: {missing}"
+        raise UsageError(sentence if missing.startswith("pip ") else missing)
+
+
+def _parameters(factory: Any) -> dict[str, inspect.Parameter]:
+    """What an engine takes: the arguments of its class, and those it hands on to its `further_options`."""
+    found: dict[str, inspect.Parameter] = {}
+    for name, parameter in inspect.signature(factory).parameters.items():
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+            found[name] = parameter
+        elif hasattr(factory, "further_options"):
+            found |= _parameters(factory.further_options)
+    return found
+
+
+def _options(descriptor: Descriptor, given: str, takes: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
+    what = f"The {WHAT[descriptor.kind]} {given!r}"
+    options: dict[str, str] = dict(descriptor.options)
+    if descriptor.suffix is not None:
+        option = SUFFIX_OPTION.get(descriptor.kind)
+        if option is None or option not in takes:
+            raise UsageError(f"{what} has a ':{descriptor.suffix}', which it knows nothing to do with; take it away.")
+        if option in options:
+            raise UsageError(f"{what} names its {option} twice, ':{descriptor.suffix}' and {option}=; take one away.")
+        options[option] = descriptor.suffix
+    for name in options:
+        if name not in takes:
+            near = difflib.get_close_matches(name, takes, n=1, cutoff=0.6)
+            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(takes) or 'none'}."
+            raise UsageError(f"{what} has the unknown option {name!r}; {hint}")
+    for name, parameter in takes.items():
+        if parameter.default is inspect.Parameter.empty and not options.get(name):
+            raise UsageError(f"{what} needs {name}=; write '{descriptor.name}?{name}=...'.")
+    return {name: _value(what, name, text, takes[name].annotation) for name, text in options.items()}
+
+
+def _value(what: str, name: str, text: str, wanted: Any) -> str | int | float:
+    kind = {int: "a whole number", float: "a number"}.get(wanted)
+    if kind is None:
+        return text
+    try:
+        value: int | float = wanted(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UsageError(f"{what} has {name}={text!r}; {name} is {kind}.")
+    return value

@@ -20,6 +20,7 @@ from agent_runtime.audio.endpoints import AudioSink, AudioSource
 from agent_runtime.audio.frame import FRAME_S, INPUT_RATE, AudioFrame
 from agent_runtime.errors import UsageError
 from agent_runtime.events import Event, SessionStarted
+from agent_runtime.io.keys import restore
 from agent_runtime.session import AgentSession
 from agent_runtime.trace.log import JsonlWriter
 from agent_runtime.trace.recording import CallRecorder
@@ -316,6 +317,7 @@ class ConsoleCall:
             if self._quit.done() and self._quit.result() is not None:
                 if self._recorder is not None:
                     self._recorder.close()
+                restore()
                 sys.stdout.flush()
                 os._exit(128 + number)
             self.quit(number)

@@ -64,6 +64,7 @@ class SessionControls:
         self._microphone = microphone
         self._quit = quit
         self._milestones = Milestones(session)
+        self._mode = session.turn_handling.turn_detection
 
     @property
     def ready(self) -> bool:
@@ -77,6 +78,8 @@ class SessionControls:
         self._microphone.mute(muted)
 
     def push_to_talk(self, talking: bool) -> None:
+        # While the caller talks, silence ends no turn: the key does.
+        self._session.update_options(turn_detection="manual" if talking else self._mode)
         if talking:
             self._session.interrupt()
         else:
@@ -119,6 +122,8 @@ class Keyboard:
 
     def _mute(self) -> None:
         if self._talking is not None:
+            if self._talking:
+                self._controls.push_to_talk(False)
             self._talking = None
             self._controls.mute(False)
         else:

@@ -1,8 +1,9 @@
 """The nodes as they are where an agent overrides nothing. `Agent.default` names them."""
 
 import dataclasses
-from collections.abc import AsyncIterable, AsyncIterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, cast
 
 from agent_runtime.audio.frame import AudioFrame
 from agent_runtime.chat import ChatContext
@@ -59,41 +60,51 @@ async def tts_node(
     splitter = PhraseSplitter(agent.session.text_transform())
     async for token in text:
         for phrase in splitter.push(token):
-            async for frame in _speak(agent, tts, phrase):
-                yield frame
+            async with aclosing(_speak(agent, tts, phrase)) as frames:
+                async for frame in frames:
+                    yield frame
     for phrase in splitter.flush():
-        async for frame in _speak(agent, tts, phrase):
-            yield frame
+        async with aclosing(_speak(agent, tts, phrase)) as frames:
+            async for frame in frames:
+                yield frame
 
 
-async def _speak(agent: "Agent", tts: TTS, phrase: Phrase) -> AsyncIterator[AudioFrame]:
+async def _speak(agent: "Agent", tts: TTS, phrase: Phrase) -> AsyncGenerator[AudioFrame]:
     label: dict[str, Any] = {"text": phrase.raw, "spoken": phrase.spoken}
     if phrase.spoken.strip():
         agent.session.phrase_ready(agent, phrase.raw)
-        async for frame in _synthesize(agent, tts, phrase.spoken):
-            yield dataclasses.replace(frame, **label) if label else frame
-            label = {}
+        async with aclosing(_synthesize(agent, tts, phrase.spoken)) as frames:
+            async for frame in frames:
+                yield dataclasses.replace(frame, **label) if label else frame
+                label = {}
     if label:
         yield AudioFrame(b"", tts.sample_rate, text=phrase.raw, spoken="")
 
 
-async def _synthesize(agent: "Agent", tts: TTS, text: str) -> AsyncIterator[AudioFrame]:
+async def _synthesize(agent: "Agent", tts: TTS, text: str) -> AsyncGenerator[AudioFrame]:
     """Speak `text`. An engine that dies or hangs is started again, once, with the words that it had not finished."""
     spoken = 0.0
     words: list[tuple[float, str]] = []  # when each ends, in seconds
     try:
-        async for frame in tts.synthesize(text):
-            words += [(spoken + word.end, word.text) for word in frame.words]
-            spoken += frame.duration
-            yield frame
+        async with aclosing(_generator(tts, text)) as frames:
+            async for frame in frames:
+                words += [(spoken + word.end, word.text) for word in frame.words]
+                spoken += frame.duration
+                yield frame
         return
     except (EngineDied, EngineStalled) as error:
         if spoken and not tts.word_times:
             raise  # nobody knows which words are missing
         agent.session.engine_restarted(tts.label)("stalled" if isinstance(error, EngineStalled) else "died")
     done = sum(end <= spoken for end, _ in words)
-    async for frame in tts.synthesize(" ".join(text.split()[done:])):
-        yield frame
+    async with aclosing(_generator(tts, " ".join(text.split()[done:]))) as frames:
+        async for frame in frames:
+            yield frame
+
+
+def _generator(tts: TTS, text: str) -> AsyncGenerator[AudioFrame]:
+    """By its contract an async generator: closing it stops the engine at once, not when it is collected."""
+    return cast(AsyncGenerator[AudioFrame], tts.synthesize(text))
 
 
 async def transcription_node(

@@ -68,6 +68,7 @@ class Utterance:
         self._kept_from = 0
         self._cursor = 0  # the next sample to hand to the sink
         self._finished = False
+        self._broken = False
         self._room = asyncio.Event()
         self._room.set()
         self.on_sound: Callable[[], None] = _nobody
@@ -97,14 +98,16 @@ class Utterance:
             self._room.clear()
             await self._room.wait()
 
-    def finish(self) -> None:
-        """No more sound will come."""
+    def finish(self, *, broken: bool = False) -> None:
+        """No more sound will come; `broken`: though not all is there that was to be said."""
         if self._resampler is not None and not self.cut:
             self._pcm += self._resampler.flush()
             self._resampler = None
-        if self._told:
-            self._ledger.phrase_done()
-        self._ledger.finish()
+        self._broken = broken
+        if not broken:
+            if self._told:
+                self._ledger.phrase_done()
+            self._ledger.finish()
         self._finished = True
         self.on_finished()
 
@@ -123,7 +126,9 @@ class Utterance:
         return self._ledger.heard(played_samples)
 
     def all_heard(self) -> Heard:
-        """The text, all of it heard."""
+        """The text, all of it heard, as far as there was sound for it."""
+        if self._broken or (self.empty and not self._told):
+            return self.heard(self._cursor)
         text = self.heard(0).cut
         return Heard(text, "", len(text.split()))
 

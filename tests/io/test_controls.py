@@ -108,6 +108,25 @@ def test_space_takes_the_floor_and_ends_the_turn() -> None:
     at_desk(use, Line(2.0, "what time is it", 1.0))
 
 
+def test_while_one_talks_silence_ends_no_turn() -> None:
+    async def use(desk: Desk) -> None:
+        await clock.sleep_until(1.5)
+        await desk.press(" ")
+        await clock.sleep_until(8.0)
+        modes = [desk.session.turn_handling.turn_detection]
+        await desk.press(" ")
+        await clock.sleep(0.1)
+        commits = [e for e in desk.session.log.recent if isinstance(e, events.TurnCommitted)]
+        assert [e.transcript for e in commits] == ["what time is it in rome"]
+        modes += [desk.session.turn_handling.turn_detection]
+        await desk.press(" ", "m")  # m ends the turn too, and gives the floor back to silence
+        modes += [desk.session.turn_handling.turn_detection]
+        assert modes == ["manual", "vad", "vad"]
+        assert not desk.microphone.muted
+
+    at_desk(use, Line(2.0, "what time is it", 1.0), Line(7.0, "in rome", 0.5))
+
+
 def test_a_typed_line_interrupts_and_is_answered() -> None:
     async def use(desk: Desk) -> None:
         speech = desk.session.generate_reply(user_input="go on")

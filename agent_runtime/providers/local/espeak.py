@@ -75,10 +75,10 @@ def _resolve(voice: str) -> str:
     language, plus, variant = voice.partition("+")
     files = _files_by_language(data / "lang")
     if language.lower() not in files:
-        raise UsageError(f"local/espeak has no voice {language!r}{_near(language.lower(), files)}.")
+        raise UsageError(f"local/espeak has no voice {language!r}{_near(language.lower(), files)}")
     variants = [path.name for path in (data / "voices" / "!v").iterdir()]
     if plus and variant not in variants:
-        raise UsageError(f"local/espeak has no variant {variant!r} of a voice{_near(variant, variants)}.")
+        raise UsageError(f"local/espeak has no variant {variant!r} of a voice{_near(variant, variants)}")
     return files[language.lower()] + plus + variant
 
 
@@ -94,4 +94,4 @@ def _files_by_language(folder: Path) -> dict[str, str]:
 
 def _near(wanted: str, names: Iterable[str]) -> str:
     near = difflib.get_close_matches(wanted, sorted(names), n=3, cutoff=0.4)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
+    return f"; did you mean {' or '.join(near)}?" if near else "."

@@ -12,13 +12,15 @@ class PocketsphinxSTT(SpanSTT):
     """English, offline, 135 000 words; at its best with the phrases that the application declares.
 
     Args:
+        language: English, in one of its forms; there is no other.
         deadline: seconds of machine time within which the child must answer a request; its start may take longer.
     """
 
     label = "local/pocketsphinx"
     uses_tools = True
 
-    def __init__(self, *, deadline: float = 4.0) -> None:
+    def __init__(self, *, language: str = "en", deadline: float = 4.0) -> None:
+        self._check(language)
         super().__init__(deadline=deadline)
 
     def stream(self, *, language: str | None = None, context: STTContext | None = None) -> SpanStream:
@@ -27,11 +29,15 @@ class PocketsphinxSTT(SpanSTT):
         Raises:
             UsageError: the language is not English, or pocketsphinx is not installed.
         """
-        if language is not None and language.split("-")[0].lower() != "en":
-            raise UsageError(f"{self.label} knows only English, not '{language}'; use 'en' or another recogniser.")
+        if language is not None:
+            self._check(language)
         if not self.describe().installed:
             raise UsageError(f"{self.label} needs the package pocketsphinx; install it with: {EXTRA}")
         return self._open(_ENGINE, {"context": context or STTContext()})
+
+    def _check(self, language: str) -> None:
+        if language.split("-")[0].lower() != "en":
+            raise UsageError(f"{self.label} knows only English, not '{language}'; use 'en' or another recogniser.")
 
     def describe(self) -> EngineInfo:
         """What this engine is and whether it can run here."""

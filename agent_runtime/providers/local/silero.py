@@ -22,6 +22,7 @@ class SileroVAD(VAD):
     """
 
     label = "local/silero"
+    further_options = VoicingOptions
 
     def __init__(self, **options: Any) -> None:
         self.watch = Stopwatch()

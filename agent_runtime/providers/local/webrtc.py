@@ -28,6 +28,7 @@ class WebRTCVAD(VAD):
     """
 
     label = "local/webrtc"
+    further_options = VoicingOptions
 
     def __init__(self, *, mode: int = 3, **options: Any) -> None:
         if mode not in (0, 1, 2, 3):
