@@ -18,6 +18,7 @@ from agent_runtime.agent import Agent
 from agent_runtime.audio.endpoints import AudioSink
 from agent_runtime.audio.frame import OUTPUT_RATE
 from agent_runtime.chat import AgentHandoff, ChatContext, ChatItem, ChatMessage
+from agent_runtime.errors import UsageError
 from agent_runtime.events import AgentState, Event
 from agent_runtime.nodes.playout import Playout, Utterance
 from agent_runtime.reply import Reply, Request, Spoken
@@ -102,7 +103,7 @@ class Conversation:
         """The speech of which the turn machine knows that it sounds."""
         self._hand_overs = 0
         self._door = asyncio.Lock()
-        self._closed = False
+        self._closed = self._ended = False
         log.subscribe(self._take)
 
     # Events
@@ -287,7 +288,13 @@ class Conversation:
     def speak(
         self, source: SpeechSource, request: Request, *, turn: int | None, allow_interruptions: bool | None = None
     ) -> SpeechHandle:
-        """Queue a speech."""
+        """Queue a speech.
+
+        Raises:
+            UsageError: the session is ending, and nothing can be said any more.
+        """
+        if self._ended:
+            raise UsageError("This session is ending, and nothing can be said in it any more.")
         agent = self._current_agent
         self._speeches += 1
         allowed = agent.allow_interruptions if allow_interruptions is None else allow_interruptions
@@ -312,6 +319,8 @@ class Conversation:
 
     def _advance(self) -> None:
         """Start what may start: the first speech, and the second if it needs nothing but a synthesiser."""
+        if self._ended:
+            return
         for index, reply in enumerate(list(self._replies)[:2]):
             if reply.task is None and (index == 0 or reply.request.is_said_as_it_stands):
                 reply.task = self.spawn(self._run(reply), name=reply.handle.id)
@@ -588,6 +597,12 @@ class Conversation:
         self._answer_commits(rest)
         if rest:  # nothing that the user said is lost
             self.add_item(ChatMessage(role="user", content=[rest], created_at=clock.now()))
+
+    def end(self) -> None:
+        """Nothing will be said any more."""
+        self._ended = True
+        for reply in list(self._replies):
+            self.cancel(reply)
 
     def _agent_state(self) -> AgentState:
         if self.agent is None:

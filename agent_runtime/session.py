@@ -110,6 +110,7 @@ class AgentSession(Generic[Userdata]):
         self._started: asyncio.Future[None] | None = None
         self._failure: BaseException | None = None
         self._close_reason = "user_initiated"
+        self._finished = False
         self._closed = False
         self._source: AudioSource | None = None
         self._sink: AudioSink | None = None
@@ -248,8 +249,8 @@ class AgentSession(Generic[Userdata]):
         Raises:
             UsageError: it was started before, or `agent` is no Agent.
         """
-        if self._main is not None:
-            raise UsageError("This session was started before; make a new AgentSession for a new call.")
+        if self._main is not None or self._closed:
+            raise UsageError("This session was started before, or closed; make a new AgentSession for a new call.")
         if not isinstance(agent, Agent):
             raise UsageError(f"start(agent=...) takes an Agent, not {agent!r}.")
         if room is not None:
@@ -265,6 +266,8 @@ class AgentSession(Generic[Userdata]):
         except BaseException:
             await self._release()
             raise
+        if self._closed:
+            raise UsageError("This session was closed while it was starting.")
         loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         self._started = loop.create_future()
@@ -292,7 +295,7 @@ class AgentSession(Generic[Userdata]):
                     spawn=self._spawn,
                     fail=self._fail,
                     has_vad=self._vad is not None,
-                    has_recogniser=self._stt is not None,
+                    has_recogniser=self._recognises(agent),
                 )
                 self._log.subscribe(self._emit)
                 conversation.post(events.SessionStarted(at=clock.now(), nodes=self._labels()))
@@ -304,6 +307,7 @@ class AgentSession(Generic[Userdata]):
                 self._started.set_result(None)
                 await self._stop.wait()
                 await self._wind_up(conversation)
+                conversation.end()
                 for task in self._tasks:
                     task.cancel()
         except BaseExceptionGroup as errors:
@@ -312,6 +316,7 @@ class AgentSession(Generic[Userdata]):
             self._finish()
             if not self._started.done():
                 self._started.set_exception(self._failure or InternalError("The session ended before it began."))
+            await self._release()
 
     def _spawn(self, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
         """Start a task that lives no longer than the session."""
@@ -332,9 +337,10 @@ class AgentSession(Generic[Userdata]):
             failed=conversation.failed,
             fail=self._fail,
         )
-        return listening.tasks(
-            recognises=self._stt is not None or type(agent).stt_node is not Agent.stt_node
-        )
+        return listening.tasks(recognises=self._recognises(agent))
+
+    def _recognises(self, agent: Agent) -> bool:
+        return self._stt is not None or type(agent).stt_node is not Agent.stt_node
 
     async def _wind_up(self, conversation: Conversation) -> None:
         conversation.close()
@@ -346,7 +352,10 @@ class AgentSession(Generic[Userdata]):
 
     def _finish(self) -> None:
         conversation = self._conversation
-        if conversation is not None:
+        if conversation is not None and not self._finished:
+            self._finished = True
+            conversation.close()
+            conversation.end()
             reason = "error" if self._failure is not None else self._close_reason
             error = f"{type(self._failure).__name__}: {self._failure}" if self._failure is not None else None
             conversation.post(events.Close(at=clock.now(), reason=reason, error=error))
@@ -391,12 +400,14 @@ class AgentSession(Generic[Userdata]):
         if self._is_inside():
             return
         done, _ = await asyncio.wait([self._main], timeout=2 * GRACE_S)
-        if not done:
+        if not done:  # something in it does not let itself be cancelled
             self._main.cancel()
+            self._finish()
         await self._release()
 
     def _is_inside(self) -> bool:
-        return asyncio.current_task() in self._tasks
+        task = asyncio.current_task()
+        return task is self._main or task in self._tasks
 
     async def _release(self) -> None:
         if self._closed:
@@ -535,6 +546,8 @@ class AgentSession(Generic[Userdata]):
     def _started_conversation(self) -> Conversation:
         if self._conversation is None:
             raise UsageError("This session was not started; call `await session.start(agent=...)` first.")
+        if self._finished:
+            raise UsageError("This session has ended; make a new AgentSession for a new call.")
         return self._conversation
 
     # What nodes ask of their session

@@ -25,15 +25,15 @@ async def converse(caller: Caller, ear: Ear, script: Script, sink: Sink) -> None
     async def understand() -> None:
         while True:
             frame = await sound.get()
-            if (change := ear.voice(frame)) is not None:
-                await heard.put(change)
-            if ear.word(frame):
-                await heard.put("words")
+            if ear.voice(frame):
+                await heard.put("voice")
+            if (told := ear.word(frame)) is not None:
+                await heard.put(told)
 
     async def take_turns() -> None:
         while True:
             event = await heard.get()
-            if event == "silence":
+            if event == "final":
                 answers.append(tasks.create_task(think()))
             else:
                 sink.clear()

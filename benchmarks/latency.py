@@ -30,7 +30,7 @@ def measure_added(report: Report) -> None:
     report.title(f"Added between the end of speech and the first sample, {ROUNDS * TURNS} turns in real time, ms")
     _head(report)
     for name, script in CASES.items():
-        mine, bare = _both(script, TURNS, lambda call: _after(call[0].silent, call[2].begun))
+        mine, bare = _both(script, TURNS, lambda call: _after(call[1].finals, call[2].begun))
         _row(report, name, mine, bare)
         report.bound(f"added latency, {name}, p50", percentile(mine, 50), 0.5, "ms")
         report.bound(f"added latency, {name}, p99", percentile(mine, 99), 2.0, "ms")

@@ -10,7 +10,7 @@ from agent_runtime.stt import STT, RecognizeStream, SpeechData, SpeechEvent, Spe
 from agent_runtime.tools import ToolChoice
 from agent_runtime.tts import TTS
 from agent_runtime.vad import VAD, SpeechEnded, SpeechStarted, VADEvent, VADStream
-from benchmarks.talk import SILENT, Caller, Ear, Script, Sink
+from benchmarks.talk import Caller, Ear, Script, Sink
 
 WORDS = "tell me what time it is"
 
@@ -56,11 +56,11 @@ class _Detection(VADStream):
         self._ear = ear
 
     def push(self, frame: AudioFrame) -> list[VADEvent]:
-        change = self._ear.voice(frame)
-        if change is None:
+        voiced = self._ear.voice(frame)
+        if voiced is None:
             return []
         assert frame.at is not None
-        return [SpeechStarted(onset=frame.at) if change == "voice" else SpeechEnded(last_voiced=frame.at)]
+        return [SpeechStarted(onset=frame.at) if voiced else SpeechEnded(last_voiced=frame.at)]
 
 
 class _Recogniser(STT):
@@ -80,13 +80,11 @@ class _Recognition(RecognizeStream):
 
     async def recognize(self, audio: AsyncIterator[AudioFrame]) -> AsyncIterator[SpeechEvent]:
         words = [SpeechData(WORDS)]
-        pending = False
         async for frame in audio:
-            if self._ear.word(frame):
-                pending = True
+            told = self._ear.word(frame)
+            if told == "words":
                 yield SpeechEvent(SpeechEventType.INTERIM_TRANSCRIPT, words)
-            elif pending and frame.data == SILENT:
-                pending = False
+            elif told == "final":
                 yield SpeechEvent(SpeechEventType.FINAL_TRANSCRIPT, words)
 
 

@@ -7,6 +7,7 @@ frames of 20 ms at the pace of the running loop: a real one where time is measur
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from agent_runtime import clock
 from agent_runtime.audio.endpoints import AudioSource
@@ -46,14 +47,11 @@ class Script:
 class Caller(AudioSource):
     """Speaks `turns` times for `voiced` frames: at the beginning, and `pause` frames after each `go_on`.
 
-    Attributes:
-        ended: for each turn, the loop time of the end of its last voiced sample.
-        silent: for each turn, when the frame came in that shows that it has ended.
+    `ended` holds, for each turn, the loop time of the end of its last voiced sample.
     """
 
     def __init__(self, turns: int, *, voiced: int = 5, pause: int = 2) -> None:
         self.ended: list[float] = []
-        self.silent: list[float] = []
         self.spoken = asyncio.Event()
         """The caller is gone."""
         self._turns, self._voiced, self._pause = turns, voiced, pause
@@ -65,7 +63,7 @@ class Caller(AudioSource):
 
     async def frames(self) -> AsyncIterator[AudioFrame]:
         self._at = clock.now()
-        for turn in range(self._turns):
+        for _ in range(self._turns):
             for _ in range(self._pause):
                 yield await self._frame(SILENT)
             for _ in range(self._voiced):
@@ -73,10 +71,7 @@ class Caller(AudioSource):
             self.ended.append(self._at)
             self._go_on = False
             while not self._go_on:
-                frame = await self._frame(SILENT)
-                if len(self.silent) == turn:
-                    self.silent.append(clock.now())
-                yield frame
+                yield await self._frame(SILENT)
         self.spoken.set()
 
     async def _frame(self, sound: bytes) -> AudioFrame:
@@ -88,33 +83,48 @@ class Caller(AudioSource):
 
 @dataclass(slots=True)
 class Ear:
-    """Hears voice and words in frames, and notes when it does: the words in the second voiced frame of a turn.
+    """Hears voice and words in frames, and notes when it tells what.
+
+    Voice is found, and found to be over, in the first frame that shows it. The words come in the second voiced frame and
+    are final in the second silent one: what the caller has to say is known then, and not before.
 
     Attributes:
-        voices: when each voice began.
-        words: when each turn's first words were understood.
+        voices: when each voice was found.
+        words: when the first words of each turn were there.
+        finals: when the last were.
     """
 
     voices: list[float] = field(default_factory=list)
     words: list[float] = field(default_factory=list)
+    finals: list[float] = field(default_factory=list)
+    _voice_on: bool = False
     _voiced: int = 0
+    _silent: int = 0
 
-    def voice(self, frame: AudioFrame) -> str | None:
-        """``voice`` or ``silence`` where it changes."""
+    def voice(self, frame: AudioFrame) -> bool | None:
+        """Whether there is voice, where that changes."""
         voiced = frame.data != SILENT
-        if voiced == bool(self._voiced):
+        if voiced == self._voice_on:
             return None
-        self._voiced = int(voiced)
+        self._voice_on = voiced
         if voiced:
             self.voices.append(clock.now())
-        return "voice" if voiced else "silence"
+        return voiced
 
-    def word(self, frame: AudioFrame) -> bool:
-        """Whether this frame, which `voice` has seen, brings the words."""
-        self._voiced += bool(self._voiced)
-        if self._voiced == 3:
-            self.words.append(clock.now())
-        return self._voiced == 3
+    def word(self, frame: AudioFrame) -> Literal["words", "final"] | None:
+        """What this frame brings."""
+        if frame.data != SILENT:
+            self._voiced, self._silent = self._voiced + 1, 0
+            if self._voiced == 2:
+                self.words.append(clock.now())
+                return "words"
+        elif self._voiced:
+            self._silent += 1
+            if self._silent == 2:
+                self._voiced = 0
+                self.finals.append(clock.now())
+                return "final"
+        return None
 
 
 class Sink(ClockSink):

@@ -53,7 +53,7 @@ def asking(question: Samples, *, at: float = 2.2, length: float = 6.0) -> Sample
 
 
 def first_question() -> Samples:
-    """"What time is it", as the recorded caller asks it."""
+    """ "What time is it", as the recorded caller asks it."""
     return caller()[round(2.2 * RATE) : round(3.5 * RATE)]
 
 

@@ -7,6 +7,7 @@ import asyncio
 import datetime
 import json
 import re
+import runpy
 import signal
 import statistics
 import time
@@ -17,9 +18,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agent_runtime.providers.local.espeak import EspeakTTS
+from agent_runtime.providers.local.rules_numbers import spell
 from tests.live.bus import RATE, Bus, Recording
-from tests.live.console import Console, console
-from tests.live.heard import Samples, Stretch, place_of, sound_of, stretches, voice_in
+from tests.live.console import ROOT, Console, console
+from tests.live.heard import WINDOW_S, Samples, Stretch, levels_db, place_of, sound_of, stretches, voice_in
 
 pytestmark = pytest.mark.real_time
 
@@ -129,3 +132,323 @@ def test_a_conversation(call: Call, tmp_path: Path, record_property: Callable[[s
     call.console.press("q")
     assert call.console.ended() == 0
     assert call.console.is_whole
+
+
+def interruption(call: Call, text: str, voice: str) -> float:
+    """Ask for something long and say `text` over it; how long after the caller's voice the agent fell silent."""
+    call.say(LONG_QUESTION)
+    call.agent_speaks(1.2)
+    asked = call.now
+    began, _ = call.say(text, voice)
+    call.console.said("you", text, 5, times=1)
+    silence = call.silent_after(began)
+    call.agent_listens()
+    assert sum(each.length for each in call.agent() if each.start < asked < each.end) < 3, "it went on"
+    return silence
+
+
+def over_a_cough(call: Call, folder: Path) -> float:
+    """Ask for the date and cough over the answer; the answer's seconds of sound."""
+    call.say("what day is it")
+    call.agent_speaks(0.8)
+    call.play(a_cough(folder))
+    call.console.said("agent", "Today is")
+    call.pause(0.2)
+    call.console.shows("paused at")
+    call.console.shows("resumed at")
+    assert not any("interrupted" in line for line in call.console.lines)
+    return sounding_s(call)
+
+
+def sounding_s(call: Call) -> float:
+    """Seconds of sound, silences within left out, since the caller last asked."""
+    call.pause(0.3)
+    last = [each for each in call.agent(gap_s=2.0)][-1]
+    return float((levels_db(call.sound(last)) > -80).sum() * WINDOW_S)
+
+
+def a_cough(folder: Path) -> Path:
+    """The cough of the recorded caller, as a file."""
+    made = runpy.run_path(str(ROOT / "agents" / "record_clock_caller.py"))
+    samples = made["cough"](np.random.default_rng(3))
+    path = folder / "cough.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(made["RATE"])
+        file.writeframes((samples * 32767).astype("<i2").tobytes())
+    return path
+
+
+def as_spoken(*, minutes_ago: int = 0) -> str:
+    """The time of day in the agent's words, as far as they tell a minute from the next."""
+    moment = datetime.datetime.now().astimezone() - datetime.timedelta(minutes=minutes_ago)
+    minute = "oh " * (0 < moment.minute < 10) + spell(moment.minute) if moment.minute else "o'clock"
+    return f"{spell(moment.hour % 12 or 12)} {minute} in the"
+
+
+def alike(sound: Samples, text: str) -> float:
+    """How much a sound is like the agent's voice saying `text`: 1.0 the same, below 0.3 another text."""
+
+    async def speak() -> bytes:
+        voice = EspeakTTS()
+        try:
+            return b"".join([frame.data async for frame in voice.synthesize(text)])
+        finally:
+            await voice.aclose()
+
+    import soxr
+
+    spoken = soxr.resample(np.frombuffer(asyncio.run(speak()), dtype="<i2"), EspeakTTS().sample_rate, RATE)
+    room = np.zeros(len(spoken), dtype=np.int16)
+    return place_of(spoken, np.concatenate([room, sound, room]))[1]
+
+
+# Echo
+
+
+@pytest.mark.parametrize("latency_ms", [30, 100, 250])
+def test_it_neither_interrupts_itself_nor_goes_deaf_in_its_own_echo(
+    call: Call, bus: Bus, latency_ms: int, record_property: Callable[[str, object], None]
+) -> None:
+    with bus.echo(latency_ms):  # as loud in the microphone as the caller
+        call.greeted()
+        _, asked_until = call.say("what day is it")
+        call.console.said("agent", "Today is")
+        call.pause(0.8)
+        assert call.agent_after(asked_until).length > 1.5
+        assert not any("voice over the agent" in line for line in call.console.lines)
+        assert heard_from_caller(call.console) == ["what day is it"]
+    with bus.echo(latency_ms, gain_db=-20):  # who speaks into a microphone is louder there than the speaker
+        silence = interruption(call, "stop", "slt")
+    record_property("caller's voice to silence, s", round(silence, 3))
+    assert silence < 0.45
+    assert heard_from_caller(call.console) == ["what day is it", LONG_QUESTION, "stop"]
+
+
+def heard_from_caller(console: Console) -> list[str]:
+    """The turns on the screen."""
+    turns = (re.match(r"\s*\d+:\d\d\.\d\s+you\s+(.*)", line) for line in console.lines)
+    return [turn.group(1) for turn in turns if turn]
+
+
+# Devices and keys
+
+
+def test_devices_come_and_go_and_keys_are_obeyed(call: Call, bus: Bus) -> None:
+    console = call.console
+    call.greeted()
+
+    console.press("m")
+    console.shows("microphone off")
+    call.say("what time is it")
+    call.pause(1.0)
+    assert heard_from_caller(console) == []
+    console.press("m")
+    console.until(lambda lines: "microphone off" not in lines[-1])
+    call.say("what time is it")
+    console.said("agent", "It is ")
+
+    console.press(" ")
+    console.shows("talking, space ends your turn")
+    _, spoken_until = call.say("what is your name")
+    console.press(" ")
+    console.shows("push to talk, space begins")
+    console.said("you", "what is your name")
+    assert call.agent_after(spoken_until).start - spoken_until < 1.0
+    console.said("agent", "my name is")
+    console.press("m")
+
+    console.press("t")
+    console.shows("you> ")
+    console.press("what is two plus two\r")
+    console.said("agent", "four")
+    console.press("\x1b")
+    console.until(lambda lines: not any(line.startswith("you> ") for line in lines))
+
+    bus.stop()
+    console.shows("microphone lost")
+    console.shows("speaker lost")
+    bus.start()
+    console.shows("microphone is back")
+    console.shows("speaker is back")
+    for sentence in ("microphone lost", "speaker lost", "microphone is back", "speaker is back"):
+        assert sum(sentence in line for line in console.lines) == 1
+    again = Call(console, bus)
+    _, asked_until = again.say("what time is it")
+    console.said("agent", "It is ", times=2)
+    again.pause(0.3)
+    assert 0.4 < again.agent_after(asked_until).start - asked_until < 1.5
+
+    children = console.children()
+    assert len(children) >= 2
+    console.press("q")
+    assert console.ended() == 0
+    assert console.is_whole
+    assert not alive(children)
+
+
+# The end
+
+
+SLOW = '''
+import asyncio
+from agent_runtime import Agent, AgentServer, AgentSession, JobContext
+
+class Slow(Agent):
+    def __init__(self) -> None:
+        super().__init__(instructions="")
+
+    async def on_enter(self) -> None:
+        self.session.generate_reply(user_input="hello")
+
+    async def llm_node(self, chat_ctx, tools, model_settings):
+        await asyncio.sleep(60)
+        yield "never"
+
+server = AgentServer()
+
+@server.rtc_session()
+async def entrypoint(ctx: JobContext) -> None:
+    session = AgentSession(vad="local/silero", stt="local/pocketsphinx", llm="local/rules", tts="local/espeak")
+    await session.start(agent=Slow(), room=ctx.room)
+'''
+
+
+def listening(console: Console, room: Bus, folder: Path) -> None:
+    console.said("agent", GREETING, 15)
+    console.until(lambda lines: lines[-1].startswith("agent listening"))
+
+
+def speaking(console: Console, room: Bus, folder: Path) -> None:
+    console.until(lambda lines: lines[-1].startswith("agent speaking"), 15)
+
+
+def thinking(console: Console, room: Bus, folder: Path) -> None:
+    console.until(lambda lines: lines[-1].startswith("agent thinking"), 15)
+
+
+def held(console: Console, room: Bus, folder: Path) -> None:
+    speaking(console, room, folder)
+    room.say(a_cough(folder))
+    console.shows("paused at")
+
+
+def typing(console: Console, room: Bus, folder: Path) -> None:
+    speaking(console, room, folder)
+    console.press("t")
+    console.press("what")
+    console.shows("you> what")
+
+
+@pytest.mark.parametrize("state", [listening, speaking, thinking, held, typing])
+def test_ctrl_c_in_any_state_ends_the_call_in_order(
+    bus: Bus, tmp_path: Path, state: Callable[[Console, Bus, Path], None]
+) -> None:
+    script = "agents/clock.py"
+    if state is thinking:
+        (tmp_path / "slow.py").write_text(SLOW)
+        script = str(tmp_path / "slow.py")
+    with console("--no-aec", "--out", str(tmp_path / "out"), env=bus.env, script=script) as process:
+        state(process, bus, tmp_path)
+        children = process.children()
+        pressed_at = time.monotonic()
+        process.press("\x03")
+        assert process.ended() == 130
+        assert time.monotonic() - pressed_at < 2
+        assert process.is_whole
+        assert "Traceback" not in process.text
+    assert events_in(tmp_path / "out")[-1] == "close"
+    assert not alive(children)
+
+
+def test_a_second_ctrl_c_ends_it_at_once(bus: Bus, tmp_path: Path) -> None:
+    script = tmp_path / "stubborn.py"
+    script.write_text(SLOW.replace("async def on_enter", "async def on_exit(self):\n        await asyncio.sleep(60)\n\n    async def on_enter"))
+    with console("--no-aec", "--out", str(tmp_path / "out"), env=bus.env, script=str(script)) as process:
+        thinking(process, bus, tmp_path)
+        children = process.children()
+        process.press("\x03")
+        process.until(lambda lines: any("^C" in line for line in lines) or True)
+        time.sleep(0.2)
+        pressed_at = time.monotonic()
+        process.press("\x03")
+        assert process.ended() == 130
+        assert time.monotonic() - pressed_at < 0.3
+        assert process.is_whole
+    events_in(tmp_path / "out")
+    assert not alive(children)
+
+
+def test_sigterm_ends_the_call_in_order(bus: Bus, tmp_path: Path) -> None:
+    with console("--no-aec", "--out", str(tmp_path), env=bus.env) as process:
+        speaking(process, bus, tmp_path)
+        children = process.children()
+        process.signal(signal.SIGTERM)
+        assert process.ended(2) == 143
+        assert process.is_whole
+    assert events_in(tmp_path)[-1] == "close"
+    assert not alive(children)
+
+
+def test_sigkill_leaves_no_process_behind(bus: Bus, tmp_path: Path) -> None:
+    with console("--no-aec", env=bus.env) as process:
+        speaking(process, bus, tmp_path)
+        children = process.children()
+        assert len(children) >= 2
+        process.signal(signal.SIGKILL)
+        assert process.ended() == 137
+        deadline = time.monotonic() + 2
+        while alive(children) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert not alive(children)
+
+
+def events_in(folder: Path) -> list[str]:
+    """The kinds of the events in call.jsonl, after a look whether it and call.wav are whole."""
+    with wave.open(str(folder / "call.wav")) as file:
+        assert file.getnchannels() == 2
+        length = file.getnframes()
+        assert length > file.getframerate() / 10
+        assert len(file.readframes(length)) == 4 * length
+    lines = (folder / "call.jsonl").read_text().split("\n")
+    assert lines.pop() == "", "the last line is torn"
+    return [json.loads(line)["type"] for line in lines]
+
+
+def alive(pids: list[int]) -> list[int]:
+    """Those that still run. One that has ended and that nobody has waited for does not run."""
+    found = []
+    for pid in pids:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if state not in "ZX":
+            found.append(pid)
+    return found
+
+
+# Without the right devices
+
+
+@pytest.mark.parametrize(
+    ("flag", "sentence"),
+    [
+        ("--input-device", "There is no microphone 'Jabra'; choose from 0 'pulse', 1 'default'."),
+        ("--output-device", "There is no speaker 'Jabra'; choose from 0 'pulse', 1 'default'."),
+    ],
+)
+def test_a_wrong_device_is_one_sentence(bus: Bus, flag: str, sentence: str) -> None:
+    with console(flag, "Jabra", env=bus.env) as process:
+        assert process.ended() == 2
+        assert process.lines == [f"agent-runtime: {sentence}"]
+
+
+def test_without_devices_the_recorded_caller_plays(tmp_path: Path) -> None:
+    nowhere = {"PULSE_SERVER": f"unix:{tmp_path}/nothing", "PULSE_RUNTIME_PATH": str(tmp_path)}
+    with console("--out", str(tmp_path), env=nowhere) as process:
+        assert process.ended(60) == 0
+        assert re.match(r"No microphone was found; .* Meanwhile agents/clock\.wav plays the caller\.", process.lines[0])
+        assert "what time is it" in heard_from_caller(process)
+    assert events_in(tmp_path)[-1] == "close"
