@@ -122,7 +122,11 @@ def _child_processes() -> dict[int, str]:
     """This process's children by pid, those not waited for included. Empty where the system has no /proc."""
     found = {}
     for children in Path("/proc/self/task").glob("*/children"):
-        for pid in map(int, children.read_text().split()):
+        try:
+            pids = children.read_text().split()
+        except OSError:  # that thread has just ended
+            continue
+        for pid in map(int, pids):
             found[pid] = _command(pid)
     return found
 

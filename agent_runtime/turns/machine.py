@@ -140,6 +140,7 @@ class TurnMachine:
         self._committed: _Words | None = None  # of the turn whose reply is pending, for Reopen
         self._asked_again = False
         self._requested = False  # the application ends this turn
+        self._cleared_at: float | None = None
         self._agent_due = False
         self._agent_audible = False
         self._interruptible = True
@@ -217,6 +218,7 @@ class TurnMachine:
             case VoiceStarted(onset=onset):
                 self._voice_on = True
                 self._noise = False
+                self._cleared_at = None
                 self._onset = onset
                 if not self._is_suspicious:  # there it is asked of the whole suspicion
                     self._recogniser_spoke = False
@@ -290,6 +292,10 @@ class TurnMachine:
             self._out.append(GiveUpOnVoice(DEAF_AFTER_S, confirmed=False))
 
     def _user_stops(self, event: VoiceStopped) -> None:
+        if self._cleared_at is not None and event.last_voiced <= self._cleared_at:
+            self._forget()  # only the detector was still waiting when all of it was thrown away
+            self._settle(event.at)
+            return
         if self._noise:
             self._settle(event.at)
             return
@@ -421,6 +427,7 @@ class TurnMachine:
 
     def _clear(self, event: ClearRequested) -> None:
         self._forget()
+        self._cleared_at = event.at
         self._settle(event.at)
 
     def _forget(self, event: ClearRequested | None = None) -> None:

@@ -395,6 +395,16 @@ def test_clearing_throws_away_what_was_said() -> Floor:
     return floor
 
 
+@pytest.mark.parametrize("final_at", [1.15, 1.4])
+def test_clearing_while_only_the_detector_still_waits(final_at: float) -> None:
+    floor = Floor().voice(0.0).give(ClearRequested(1.1))
+    steps = [(1.25, lambda: floor.silence(1.0)), (final_at, lambda: floor.final(final_at, "hello"))]
+    for _, step in sorted(steps, key=lambda each: each[0]):
+        step()
+    assert floor.wait(9).take() == []
+    assert (floor.state, floor.machine.pending_transcript) == (LISTENING, "")
+
+
 @row((AGENT_SPEAKING, ClearRequested), (REPLY_PENDING, ClearRequested))
 def test_clearing_over_a_speech_that_goes_on() -> Floor:
     floor = Floor().plan(0.0, interruptible=False).voice(0.2).silence(0.6).final(0.9, "one").give(ClearRequested(1.0))

@@ -31,10 +31,11 @@ class PiperTTS(ChildTTS):
 
     def __init__(self, *, model: str | os.PathLike[str], deadline: float = 10.0) -> None:
         self.label = f"local/piper?model={os.fspath(model)}"
-        self._sample_rate = _sample_rate(Path(model))
+        file = Path(model).expanduser()
+        self._sample_rate = _sample_rate(file)
         super().__init__(
             "agent_runtime.providers.local.piper_engine:Engine",
-            {"model": str(Path(model).absolute())},
+            {"model": str(file.absolute())},
             deadline=deadline,
         )
 

@@ -27,7 +27,7 @@ from agent_runtime.tools import INTERNAL_ERROR, FunctionTool, ToolChoice
 NO_MODEL = "No language model is set, only a few rules"
 """Stands in the long form of "I did not understand", which is said once in a conversation."""
 
-HOW_TO_SET_ONE = 'name one with llm= in the AgentSession, such as llm="google/gemini-2.5-flash-lite"'
+HOW_TO_SET_ONE = "give the AgentSession one with llm=, or override llm_node"
 
 _FAREWELL_NAMES = frozenset(
     "end_call hang_up hangup end_conversation end_session finish_call close_call goodbye".split()
