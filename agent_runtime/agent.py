@@ -1,7 +1,7 @@
 """An agent: instructions, tools, hooks, and the nodes of the pipeline, each of which can be overridden."""
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine, Sequence
 from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any
 
@@ -163,11 +163,22 @@ class Agent:
         self._chat_ctx = chat_ctx.copy()
 
 
-def call_node(result: object) -> AsyncGenerator[Any]:
-    """What a node gave, as one stream: an async iterable, a coroutine of one, a single value, or None for nothing."""
+def call_node(node: Callable[..., object], *args: object) -> AsyncGenerator[Any]:
+    """What a node gives, as one stream: an async iterable, a coroutine of one, a single value, or None for nothing.
+
+    A node that raises when it is called raises from the stream, like one that raises later.
+    """
+    try:
+        result = node(*args)
+    except Exception as error:
+        result = _failed(error)
     if isinstance(result, AsyncGeneratorType):
         return result
     return _stream(result)
+
+
+async def _failed(error: Exception) -> None:
+    raise error
 
 
 async def _stream(result: object) -> AsyncGenerator[Any]:

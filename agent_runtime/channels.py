@@ -64,7 +64,8 @@ class Channel(Generic[T]):
         if self._closed:
             raise ChannelClosed
         self._items.append(item)
-        self._wake_receiver()
+        if self._receiver is not None:
+            self._wake_receiver()
 
     def close(self) -> None:
         """No more will come. What is queued is still delivered; a waiting sender gets `ChannelClosed`."""
@@ -100,7 +101,8 @@ class Channel(Generic[T]):
             finally:
                 self._receiver = None
         item = self._items.popleft()
-        self._wake_sender()
+        if self._senders:
+            self._wake_sender()
         return item
 
     def _wake_receiver(self) -> None:

@@ -25,7 +25,7 @@ ChatContent = str | dict[str, Any]
 
 INSTRUCTION_ROLES = ("system", "developer")
 
-_counts: "WeakKeyDictionary[asyncio.AbstractEventLoop, int]" = WeakKeyDictionary()
+_counts: "WeakKeyDictionary[asyncio.AbstractEventLoop, list[int]]" = WeakKeyDictionary()
 _before_any_loop = 0
 
 
@@ -43,8 +43,11 @@ def _count(step: int = 1, at_least: int = 0) -> int:
     if loop is None:
         _before_any_loop = max(_before_any_loop + step, at_least)
         return _before_any_loop
-    number = _counts[loop] = max(_counts.get(loop, _before_any_loop) + step, at_least)
-    return number
+    count = _counts.get(loop)
+    if count is None:
+        count = _counts[loop] = [_before_any_loop]
+    count[0] = max(count[0] + step, at_least)
+    return count[0]
 
 
 def _new_id() -> str:
@@ -200,7 +203,7 @@ class ChatContext:
 
     def insert(self, item: ChatItem | Sequence[ChatItem]) -> None:
         """Put each item behind all that are not younger."""
-        for each in item if isinstance(item, Sequence) else (item,):
+        for each in item if isinstance(item, list | tuple) else (item,):
             self._items.insert(self.find_insertion_index(created_at=each.created_at), each)
 
     def find_insertion_index(self, *, created_at: float) -> int:

@@ -19,6 +19,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+GRAIN_S = 1e-6
+"""Two moments closer than this are one: a loop may call a timer by its clock's resolution too early."""
+
 
 def now() -> float:
     """Loop time in seconds. Only differences mean anything."""
@@ -67,15 +70,19 @@ class Deadline:
     without a `pause`. Putting it off costs an assignment: the timer that runs is left to come, and looks again then.
     """
 
-    __slots__ = ("_due", "_loop", "_seconds", "_timeout", "_timer", "_watching")
+    __slots__ = ("_cancelling", "_due", "_fired", "_loop", "_seconds", "_task", "_timer", "_watching", "expired")
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._timeout = asyncio.timeout(None)
         self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Task[object] | None = None
+        self._cancelling = 0
         self._due: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._watching = False  # a timer is on its way, or none is needed any more
+        self._fired = False
+        self.expired = False
+        """Whether the TimeoutError that left the body was this one's."""
 
     def restart(self) -> None:
         """The time counts from now."""
@@ -88,21 +95,19 @@ class Deadline:
         """The time does not count until `restart`."""
         self._due = None
 
-    @property
-    def expired(self) -> bool:
-        """Whether the TimeoutError that left the body was this one's."""
-        return self._timeout.expired()
-
     def _look(self) -> None:
         if self._due is None:
             self._watching = False
-        elif self._loop.time() < self._due:
+        elif self._loop.time() < self._due - GRAIN_S:
             self._timer = self._loop.call_at(self._due, self._look)
-        else:
-            self._timeout.reschedule(self._due)
+        elif self._task is not None:
+            self._fired = True
+            self._task.cancel()
 
     async def __aenter__(self) -> "Deadline":
-        await self._timeout.__aenter__()
+        self._task = asyncio.current_task()
+        assert self._task is not None, "a deadline interrupts a task"
+        self._cancelling = self._task.cancelling()
         return self
 
     async def __aexit__(
@@ -111,7 +116,12 @@ class Deadline:
         self._watching = True
         if self._timer is not None:
             self._timer.cancel()
-        await self._timeout.__aexit__(kind, error, traceback)
+        # Ours is taken back; a cancellation that came from elsewhere besides goes on.
+        if self._fired and self._task is not None:
+            others = self._task.uncancel() > self._cancelling
+            if not others and isinstance(error, asyncio.CancelledError):
+                self.expired = True
+                raise TimeoutError from error
 
 
 class Stopwatch:

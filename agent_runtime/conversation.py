@@ -74,6 +74,8 @@ class Conversation:
     ) -> None:
         self.history = ChatContext.empty()
         self.log = log
+        self.post: Callable[[Event], None] = log.append
+        """This happened."""
         self.max_tool_steps = session.max_tool_steps
         self.machine = TurnMachine(options, has_recogniser=has_recogniser, has_vad=has_vad)
         self.playout = Playout(sink, self) if sink is not None else None
@@ -107,10 +109,6 @@ class Conversation:
         log.subscribe(self._take)
 
     # Events
-
-    def post(self, event: Event) -> None:
-        """This happened."""
-        self.log.append(event)
 
     def _take(self, event: Event) -> None:
         try:
@@ -303,7 +301,7 @@ class Conversation:
         handle.bind(interrupt=partial(self._guarded, self._interrupt, reply))
         if request.user_message is not None:
             if self._held_back is not None:  # an earlier turn waits for its reply: it is final now
-                self._settle_turn(self._held_back[0])
+                self._settle_turn(self._held_back[0], reopens=request.is_turn)
             self._held_back = (reply, request.user_message)
             if not request.is_turn:
                 self._settle_turn(reply)
@@ -414,7 +412,6 @@ class Conversation:
     def reply_takes_effect(self, reply: Reply) -> None:
         """A tool of it is about to start: what the user said is answered, whether or not anything is heard."""
         self._settle_turn(reply)
-        self._tell(signals.ReplyTookEffect(clock.now()))
 
     def context_for(self, agent: Agent, given: ChatContext | None) -> ChatContext:
         """What the model is told: the instructions, what was heard, and the calls that still run."""
@@ -494,9 +491,12 @@ class Conversation:
 
     # Agents
 
-    async def hand_over(self, agent: Agent, *, reply: bool = False) -> None:
+    def hand_over(self, agent: Agent, *, reply: bool = False) -> None:
         """Let `agent` speak from here on. With `reply`, it answers what is open if its on_enter says nothing."""
         self._hand_overs += 1
+        self.spawn(self._hand_over(agent, reply), name="hand-over")
+
+    async def _hand_over(self, agent: Agent, reply: bool) -> None:
         try:
             async with self._door:
                 if self.agent is agent:
@@ -550,12 +550,17 @@ class Conversation:
             reply.handle.chat_items.append(item)
         self.post(events.ConversationItemAdded(at=clock.now(), item=item))
 
-    def _settle_turn(self, reply: Reply | None) -> None:
-        """Something of this reply was heard or done, or it is over: the turn it answers is final."""
+    def _settle_turn(self, reply: Reply | None, *, reopens: bool = False) -> None:
+        """Something of this reply was heard or done, or it is over: the turn it answers is final.
+
+        `reopens`: the turn machine knows already of a later turn, which may still be reopened.
+        """
         if self._held_back is not None and self._held_back[0] is reply:
             message = self._held_back[1]
             self._held_back = None
             self.add_item(message, reply)
+            if not reopens:
+                self._tell(signals.ReplyTookEffect(clock.now()))
 
     # What the application asks
 
@@ -609,10 +614,10 @@ class Conversation:
             return "initializing"
         if self.playout is not None and self.playout.sounding:
             return "speaking"
-        held = self.playout is not None and self.playout.current is not None
-        due = any(not reply.is_over and not reply.handle.interrupted for reply in self._replies)
-        at_work = bool(self.tools) or due
-        return "thinking" if at_work and not held else "listening"
+        if self.playout is not None and self.playout.current is not None:
+            return "listening"  # it is held
+        due = self.tools or any(not reply.is_over and not reply.handle.interrupted for reply in self._replies)
+        return "thinking" if due else "listening"
 
     # Look-ups
 

@@ -1,6 +1,7 @@
 """The two tasks of the ear: one takes the caller's sound, the other what the recogniser makes of it.
 
-A recogniser that fails is started again with the sound that came meanwhile; one that keeps failing ends the session.
+A recogniser that fails, or ends before the caller does, is started again with the sound that came meanwhile; one that
+keeps failing ends the session.
 """
 
 from collections.abc import Callable, Coroutine
@@ -78,16 +79,22 @@ class Listening:
         while True:
             agent = self._agent()
             audio, self._next = self._next or self._ear.frames_for_stt(), None
-            node = call_node(agent.stt_node(audio, ModelSettings()))
+            node = call_node(agent.stt_node, audio, ModelSettings())
+            heard = False
             try:
                 async for event in node:
+                    heard = True
                     self._failures = 0
                     self._transcribed(event)
-                if self._next is None:
+                if self._next is None and self._ear.ended:
                     return
+                if self._next is None:
+                    raise EOFError("it ended while the caller was still there")
             except Exception as error:
                 self._failures += 1
                 self._failed("stt", f"The recogniser of '{agent.id}'", error)
+                if isinstance(error, EOFError) and not heard:
+                    return  # an override that gives nothing wants to hear nothing
                 if self._failures >= MAX_FAILURES:
                     self._fail(error)
                     return

@@ -189,7 +189,7 @@ class Reply:
         first = True
         post(LlmRequested(at=clock.now(), speech_id=self.handle.id, step=step))
         self._conversation.tools.llm_requested()
-        chunks = call_node(agent.llm_node(ctx.copy(), agent.tools, settings))
+        chunks = call_node(agent.llm_node, ctx.copy(), agent.tools, settings)
         try:
             async with clock.Deadline(LLM_DEADLINE_S) as deadline:
                 deadline.restart()
@@ -205,9 +205,12 @@ class Reply:
                             self._speak(group, text=text, step=step)
                         said.append(content)
                         await text.send(content)
+                        if len(said) == 1:
+                            await clock.sleep(0)  # in a burst of text the first clause does not wait for the rest
                     if tool_calls and not may_call:
                         raise _TooManySteps(tool_calls[0].name, self._conversation.max_tool_steps)
-                    calls += [_Call(call, self._start_tool(call, step)) for call in tool_calls]
+                    for call in tool_calls:
+                        calls.append(_Call(call, self._start_tool(call, step)))  # noqa: PERF401  # kept where one fails
                     deadline.restart()
         except Exception as error:
             if isinstance(error, TimeoutError) and deadline.expired:
@@ -243,7 +246,7 @@ class Reply:
         if new_agent is not None:
             wants_words = any(outcome.reply_required for outcome in outcomes)
             # Not awaited: its hooks may wait for speeches, which come after this one.
-            self._conversation.spawn(self._conversation.hand_over(new_agent, reply=wants_words), name="hand-over")
+            self._conversation.hand_over(new_agent, reply=wants_words)
             return False
         return any(outcome.reply_required for outcome in outcomes)
 
@@ -276,11 +279,12 @@ class Reply:
             group.create_task(self._play(utterance, audio), name=f"{self.handle.id} audio")
 
     async def _voice(self, utterance: Utterance, text: "_Watched") -> None:
-        frames = call_node(self.agent.tts_node(text, ModelSettings()))
+        frames = call_node(self.agent.tts_node, text, ModelSettings())
         broken = True
         try:
             async with clock.Deadline(TTS_DEADLINE_S) as deadline:
                 text.deadline = deadline
+                deadline.restart()
                 async for frame in frames:
                     deadline.pause()
                     self._note_first(utterance, frame)
@@ -332,7 +336,7 @@ class Reply:
     async def _caption(self, spoken: Spoken, text: AsyncIterable[str]) -> None:
         caption = spoken.caption
         assert caption is not None
-        pieces = call_node(self.agent.transcription_node(text, ModelSettings()))
+        pieces = call_node(self.agent.transcription_node, text, ModelSettings())
         try:
             async for piece in pieces:
                 caption.append(piece)

@@ -213,7 +213,7 @@ class AgentSession(Generic[Userdata]):
             self._listeners[event].remove(callback)
 
     def _emit(self, event: Event) -> None:
-        for callback in list(self._listeners.get(event.type, ())):
+        for callback in tuple(self._listeners.get(event.type, ())):
             try:
                 callback(event)
             except Exception as error:
@@ -299,7 +299,7 @@ class AgentSession(Generic[Userdata]):
                 )
                 self._log.subscribe(self._emit)
                 conversation.post(events.SessionStarted(at=clock.now(), nodes=self._labels()))
-                self._spawn(conversation.hand_over(agent), name="enter")
+                conversation.hand_over(agent)
                 if conversation.playout is not None:
                     self._spawn(conversation.playout.run(), name="playout")
                 for name, ear in self._ear_tasks(conversation, agent):
@@ -526,7 +526,9 @@ class AgentSession(Generic[Userdata]):
     def update_agent(self, agent: Agent) -> None:
         """Let another agent speak from here on."""
         conversation = self._started_conversation
-        self._spawn(conversation.hand_over(agent), name="hand-over")
+        if not isinstance(agent, Agent):
+            raise UsageError(f"update_agent() takes an Agent, not {agent!r}.")
+        conversation.hand_over(agent)
 
     def commit_user_turn(
         self, *, transcript_timeout: float = 2.0, stt_flush_duration: float = 2.0, skip_reply: bool = False

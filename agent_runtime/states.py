@@ -34,6 +34,7 @@ class States:
         self._is_idle = is_idle
         self._away_after = away_after
         self._away_timer: asyncio.TimerHandle | None = None
+        self._quiet_since: float | None = None
         self._waiting: list[asyncio.Future[None]] = []
         self._closed = False
 
@@ -65,21 +66,28 @@ class States:
     def close(self) -> None:
         """Nobody will be away any more."""
         self._closed = True
-        self._watch_for_absence()
+        if self._away_timer is not None:
+            self._away_timer.cancel()
 
     def _user_is(self, state: UserState) -> None:
         old, self.user = self.user, state
         self._post(UserStateChanged(at=clock.now(), old_state=old, new_state=state))
 
     def _watch_for_absence(self) -> None:
-        quiet = self.agent == "listening" and self.user == "listening" and not self._closed
-        if not quiet and self._away_timer is not None:
-            self._away_timer.cancel()
-            self._away_timer = None
-        elif quiet and self._away_timer is None and self._away_after is not None:
-            self._away_timer = asyncio.get_running_loop().call_later(self._away_after, self._away)
+        if self.agent != "listening" or self.user != "listening":
+            self._quiet_since = None
+        elif self._quiet_since is None and self._away_after is not None and not self._closed:
+            self._quiet_since = clock.now()
+            if self._away_timer is None:
+                self._away_timer = asyncio.get_running_loop().call_later(self._away_after, self._away)
 
     def _away(self) -> None:
+        # The timer is not set anew at every word: it comes, and looks how long it has been quiet.
         self._away_timer = None
-        if self.user == "listening":
+        if self._quiet_since is None or self._away_after is None:
+            return
+        due = self._quiet_since + self._away_after
+        if clock.now() < due - clock.GRAIN_S:
+            self._away_timer = asyncio.get_running_loop().call_at(due, self._away)
+        else:
             self._user_is("away")

@@ -58,29 +58,31 @@ class ToolRuns:
                 arguments=call.arguments,
             )
         )
-        task = self._conversation.spawn(self._run(reply, call, step), name=f"tool {call.name}")
-        # Not a `finally` in the task: one that is cancelled before its first step has none.
-        task.add_done_callback(lambda task: self._over(reply, call, item, task))
+        task = self._conversation.spawn(self._run(reply, call, item, step), name=f"tool {call.name}")
+        # For the task that is cancelled before its first step: it has no `finally`.
+        task.add_done_callback(lambda _: self._over(reply, call, item, _cut_short()))
         reply.handle.tool_tasks.add(task)
         return task
 
-    async def _run(self, reply: Reply, call: FunctionToolCall, step: int) -> ToolOutcome:
+    async def _run(self, reply: Reply, call: FunctionToolCall, item: FunctionCall, step: int) -> ToolOutcome:
         context: RunContext[Any] = RunContext(
             session=self._conversation.session,
             speech_handle=reply.handle,
             function_call=call,
             played=partial(reply.step_over, step),
         )
-        return await reply.agent.tool_context.execute(call, context)
+        outcome = _cut_short()
+        try:
+            outcome = await reply.agent.tool_context.execute(call, context)
+        finally:
+            self._over(reply, call, item, outcome)
+        return outcome
 
-    def _over(
-        self, reply: Reply, call: FunctionToolCall, item: FunctionCall, task: "asyncio.Task[ToolOutcome]"
-    ) -> None:
+    def _over(self, reply: Reply, call: FunctionToolCall, item: FunctionCall, outcome: ToolOutcome) -> None:
         conversation = self._conversation
-        outcome = ToolOutcome(output=CUT_SHORT, is_error=True, reply_required=False)
-        if not task.cancelled():
-            outcome = task.result()
-        self._running.pop(call.call_id, None)
+        if self._running.get(call.call_id) is not item:  # it has its outcome
+            return
+        del self._running[call.call_id]
         output = FunctionCallOutput(
             call_id=call.call_id, name=call.name, output=outcome.output, is_error=outcome.is_error
         )
@@ -108,7 +110,7 @@ class ToolRuns:
         if not conversation.is_open:
             return
         if outcome.agent is not None:
-            conversation.spawn(conversation.hand_over(outcome.agent, reply=outcome.reply_required), name="hand-over")
+            conversation.hand_over(outcome.agent, reply=outcome.reply_required)
         elif outcome.reply_required:
             conversation.spawn(self._tell_late(self._requests), name="late result")
 
@@ -129,3 +131,7 @@ class ToolRuns:
                     function_call_outputs=[output for _, output in pairs],
                 )
             )
+
+
+def _cut_short() -> ToolOutcome:
+    return ToolOutcome(output=CUT_SHORT, is_error=True, reply_required=False)

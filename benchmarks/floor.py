@@ -43,7 +43,9 @@ async def converse(caller: Caller, ear: Ear, script: Script, sink: Sink) -> None
     async def think() -> None:
         if script.delay:
             await clock.sleep_until(caller.ended[-1] + script.delay)
-        async for token in script.tokens():
+        for number, token in enumerate(script.words):
+            if number and script.every:
+                await clock.sleep(script.every)
             await text.put(token)
         await text.put(None)
 

@@ -47,11 +47,18 @@ def measure_barge_in(report: Report) -> None:
     report.title(f"Barge-in: decision to the sink being told, {ROUNDS * TURNS} times in real time, ms")
     _head(report)
     calls = _rounds(BARGE_IN, TURNS + 1)
-    for name, heard in (("duck (voice)", "voices"), ("cancel (words)", "words")):
-        # The first turn interrupts nobody.
-        mine, bare = _pooled(calls, lambda call, heard=heard: _after(getattr(call[1], heard)[1:], call[2].cleared))
+    for name, figure in (("duck (voice)", _to_duck), ("cancel (words)", _to_cancel)):
+        mine, bare = _pooled(calls, figure)
         _row(report, name, mine, bare)
         report.bound(f"barge-in, {name}, p50", percentile(mine, 50), 0.15, "ms")
+
+
+def _to_duck(call: Call) -> list[float]:
+    return _after(call[1].voices[1:], call[2].cleared)  # the first turn interrupts nobody
+
+
+def _to_cancel(call: Call) -> list[float]:
+    return _after(call[1].words[1:], call[2].cleared)
 
 
 def _both(script: Script, turns: int, figure: Callable[[Call], list[float]]) -> tuple[list[float], list[float]]:

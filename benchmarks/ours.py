@@ -2,9 +2,8 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from agent_runtime import Agent, AgentSession, AudioFrame, ChatChunk, ChatContext, FunctionTool
+from agent_runtime import Agent, AgentSession, AudioFrame, ChatChunk, ChatContext, FunctionTool, clock
 from agent_runtime.audio.frame import OUTPUT_RATE
-from agent_runtime.events import Event
 from agent_runtime.llm import LLM, ChoiceDelta, LLMStream
 from agent_runtime.stt import STT, RecognizeStream, SpeechData, SpeechEvent, SpeechEventType, STTContext
 from agent_runtime.tools import ToolChoice
@@ -25,20 +24,20 @@ def session(ear: Ear, script: Script) -> AgentSession[None]:
     )
 
 
+def agent() -> Agent:
+    return Agent(instructions="You tell the time.")
+
+
 async def converse(caller: Caller, ear: Ear, script: Script, sink: Sink) -> None:
     """Answer until the caller is gone."""
     talk = session(ear, script)
     answered = "playback_started" if script.barge_in else "playback_finished"
-    talk.on(answered, lambda event: _go_on(caller, event))
-    await talk.start(Agent(instructions="You tell the time."), input=caller, output=sink)
+    talk.on(answered, lambda event: caller.go_on())
+    await talk.start(agent(), input=caller, output=sink)
     await caller.spoken.wait()
     await talk.aclose()
     if talk.last_error is not None:
         raise talk.last_error
-
-
-def _go_on(caller: Caller, event: Event) -> None:
-    caller.go_on()
 
 
 class _Detector(VAD):
@@ -105,7 +104,9 @@ class _Answer(LLMStream):
         self._script = script
 
     async def generate(self) -> AsyncIterator[ChatChunk]:
-        async for token in self._script.tokens():
+        for number, token in enumerate(self._script.words):
+            if number and self._script.every:
+                await clock.sleep(self._script.every)
             yield ChatChunk("answer", ChoiceDelta(role="assistant", content=token))
 
 

@@ -33,12 +33,6 @@ class Script:
     per_token: bool = True
     barge_in: bool = False
 
-    async def tokens(self) -> AsyncIterator[str]:
-        for number, token in enumerate(self.words):
-            if number and self.every:
-                await clock.sleep(self.every)
-            yield token
-
     def sound(self) -> Iterator[AudioFrame]:
         for _ in range(self.frames):
             yield AudioFrame(_SPOKEN, OUTPUT_RATE)

@@ -92,9 +92,7 @@ def call(
         caller = ScriptedCaller(lines, until=until + 1)
         model = llm if llm is not None else ScriptedLLM(replies if replies is not None else {"*": "All right."})
         voice = tts if tts is not None else ScriptedTTS()
-        session: AgentSession[Any] = AgentSession(
-            vad=ScriptedVAD(), stt=stt(caller), llm=model, tts=voice, **options
-        )
+        session: AgentSession[Any] = AgentSession(vad=ScriptedVAD(), stt=stt(caller), llm=model, tts=voice, **options)
         told = Told(session)
         session.log.subscribe(told.events.append)
         prepare(session)
@@ -105,9 +103,7 @@ def call(
         if clock.now() < until:
             await clock.sleep_until(until)
         await session.aclose()
-        told.tasks_left = sorted(
-            task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()
-        )
+        told.tasks_left = sorted(task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task())
         return told
 
     told = virtual.run(main())

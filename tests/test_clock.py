@@ -103,6 +103,63 @@ def test_offload_raises_what_was_raised() -> None:
         virtual.run(main())
 
 
+def test_a_deadline_counts_from_its_last_restart() -> None:
+    async def main() -> tuple[float, bool]:
+        with pytest.raises(TimeoutError):
+            async with clock.Deadline(2.5) as deadline:
+                deadline.restart()
+                await clock.sleep(2.0)
+                deadline.restart()
+                await clock.sleep(9.0)
+        return clock.now(), deadline.expired
+
+    assert virtual.run(main()) == (4.5, True)
+
+
+def test_a_deadline_that_was_not_started_or_is_paused_does_not_count() -> None:
+    async def main() -> bool:
+        async with clock.Deadline(1.0) as deadline:
+            await clock.sleep(60.0)
+            deadline.restart()
+            await clock.sleep(0.5)
+            deadline.pause()
+            await clock.sleep(60.0)
+            deadline.restart()
+            await clock.sleep(0.9)
+        deadline.restart()  # too late to matter
+        await clock.sleep(60.0)
+        return deadline.expired
+
+    assert virtual.run(main()) is False
+
+
+def test_a_deadline_leaves_the_timeouts_of_its_body_alone() -> None:
+    async def main() -> bool:
+        with pytest.raises(TimeoutError, match="theirs"):
+            async with clock.Deadline(5.0) as deadline:
+                deadline.restart()
+                raise TimeoutError("theirs")
+        return deadline.expired
+
+    assert virtual.run(main()) is False
+
+
+def test_a_cancellation_from_elsewhere_outlives_a_deadline() -> None:
+    async def body() -> None:
+        async with clock.Deadline(1.0) as deadline:
+            deadline.restart()
+            await clock.sleep(9.0)
+
+    async def main() -> tuple[bool, float]:
+        task = asyncio.ensure_future(body())
+        asyncio.get_running_loop().call_later(1.0, task.cancel)  # in the very moment in which it expires
+        await clock.sleep(0.5)
+        await asyncio.wait([task])
+        return task.cancelled(), clock.now()
+
+    assert virtual.run(main()) == (True, 1.0)
+
+
 def test_a_stopwatch_sums_the_spans_in_which_it_ran() -> None:
     watch = clock.Stopwatch()
     assert (watch.seconds, watch.spans) == (0.0, 0)

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from agent_runtime import Agent, AgentSession, clock, function_tool
+from agent_runtime import AgentSession, RunContext, clock, function_tool
 from agent_runtime.audio.frame import FRAME_S, OUTPUT_RATE, AudioFrame, TimedWord
 from agent_runtime.chat import FunctionCall, FunctionCallOutput
 from agent_runtime.events import (
     AgentFalseInterruption,
-    AgentStateChanged,
     FirstToken,
     FunctionToolsExecuted,
     InterruptionConfirmed,
@@ -130,10 +129,10 @@ def test_the_order_of_events_in_a_turn() -> None:
         "conversation_item_added",
         "agent_state_changed",
         "playback_finished",
-        "conversation_item_added",
         "agent_state_changed",
+        "conversation_item_added",
         "close",
-    ] or sorted(order) == sorted(order)
+    ]
     assert told.types[-1] == "close"
     times = [event.at for event in told.events]
     assert times == sorted(times)
@@ -162,6 +161,13 @@ def test_the_user_is_away_after_fifteen_seconds_and_comes_back() -> None:
 # Interruptions
 
 
+class Counter(Plain):
+    """The same without commas: the scripted voice makes no pauses, and without word times pauses are reckoned with."""
+
+    async def on_enter(self) -> None:
+        self.session.say(LONG.replace(",", ""))
+
+
 def interrupted_at(seconds: float, *, word_times: bool, by: str) -> Told:
     async def then(session: AgentSession[Any]) -> None:
         if by == "application":
@@ -169,13 +175,14 @@ def interrupted_at(seconds: float, *, word_times: bool, by: str) -> Told:
             session.interrupt()
 
     lines = [Line(0.2 + seconds, "stop right there", 0.9)] if by == "user" else []
-    return call(lines, {"*": "Yes."}, agent=Greeter, tts=ScriptedTTS(word_times=word_times), then=then, until=9.0)
+    agent = Greeter if word_times else Counter
+    return call(lines, {"*": "Yes."}, agent=agent, tts=ScriptedTTS(word_times=word_times), then=then, until=9.0)
 
 
 @pytest.mark.parametrize("by", ["user", "application"])
 @pytest.mark.parametrize("word_times", [True, False])
 def test_history_is_what_was_heard(by: str, word_times: bool) -> None:
-    words = LONG.split()
+    words = LONG.split() if word_times else LONG.replace(",", "").split()
     for tenth in range(1, 50):
         told = interrupted_at(tenth / 10 + 0.013, word_times=word_times, by=by)
         finished = told.of(PlaybackFinished)[0]
@@ -185,8 +192,6 @@ def test_history_is_what_was_heard(by: str, word_times: bool) -> None:
         assert len(told.sounding(0.0, until)) // 2 == heard  # the position is what left the sink
         truth = sum((i + 0.5) / WORDS_PER_S <= finished.position for i in range(len(words)))
         remembered = next((text for role, text in told.said if role == "assistant"), "").split()
-        if told.of(PlaybackFinished)[0].heard == "":
-            remembered = []
         assert remembered == words[: len(remembered)]
         assert abs(len(remembered) - truth) <= (0 if word_times else 1), f"at {finished.position}"
         made = (finished.heard + " " + finished.cut).split()
@@ -198,12 +203,9 @@ def test_nothing_of_the_old_speech_sounds_after_an_interruption() -> None:
     confirmed = told.one(InterruptionConfirmed)
     new = told.of(PlaybackStarted)[1].at
     assert told.sounding(confirmed.at, new) == b""
-    made_before = [value for value in samples(told.sounding(new, 9.0))]
-    assert made_before == [ramp(n + _first_of(made_before)) for n in range(len(made_before))]
-
-
-def _first_of(values: list[int]) -> int:
-    return values[0] - 1_000
+    answer = samples(told.sounding(new, 9.0))
+    first = answer[0] - ramp(0)  # where in the ramp the answer begins; nothing of the old speech stands before it
+    assert answer == [ramp(first + n) for n in range(4 * OUTPUT_RATE // 3 - OUTPUT_RATE // 3)]
 
 
 def test_from_voice_to_silence_in_a_quarter_of_a_second() -> None:
@@ -265,6 +267,20 @@ def test_the_user_goes_on_after_the_commit() -> None:
     assert [event.speech_id for event in told.of(PlaybackStarted)] == ["speech_2"]
 
 
+@pytest.mark.parametrize("what", ["interrupt", "typed"])
+def test_a_turn_that_the_application_made_final_cannot_be_reopened(what: str) -> None:
+    async def then(session: AgentSession[Any]) -> None:
+        await clock.sleep_until(1.85)  # between the voice and its first word
+        if what == "interrupt":
+            session.interrupt()
+        else:
+            session.generate_reply(user_input="typed")
+
+    told = call([Line(0.5, "I would", 0.6), Line(1.68, "like tea", 0.8)], {"*": "Yes."}, then=then, until=7.0)
+    users = " ".join(text for role, text in told.said if role == "user" and text != "typed")
+    assert users == "I would like tea"
+
+
 def test_what_was_heard_cannot_be_reopened() -> None:
     told = call([Line(0.5, "I would", 0.6), Line(2.2, "like tea", 0.8)], {"*": "What do you mean by that?"}, until=9.0)
     assert not told.of(TurnReopened)
@@ -288,11 +304,7 @@ def test_a_speech_that_may_not_be_interrupted() -> None:
 
     told = call([Line(1.0, "let me speak", 0.9)], {"let me speak": "Go ahead."}, agent=Firm, until=12.0)
     assert not told.of(InterruptionConfirmed)
-    assert told.said == [("assistant", LONG), ("user", "let me speak"), ("assistant", "Go ahead.")] or told.said == [
-        ("user", "let me speak"),
-        ("assistant", LONG),
-        ("assistant", "Go ahead."),
-    ]
+    assert told.said == [("assistant", LONG), ("user", "let me speak"), ("assistant", "Go ahead.")]
     assert told.of(PlaybackFinished)[0].position == pytest.approx(17 / 3, abs=0.01)
 
 
@@ -432,14 +444,6 @@ def test_the_follow_up_is_asked_for_while_the_preamble_plays() -> None:
 def test_a_tool_may_wait_for_what_was_said_before_it() -> None:
     waited: list[float] = []
 
-    class Polite(Plain):
-        @function_tool
-        async def look(self, context: Any) -> str:
-            """Look."""
-            return "seen"
-
-    from agent_runtime import RunContext
-
     class Waits(Plain):
         @function_tool
         async def look(self, context: RunContext) -> str:
@@ -510,7 +514,7 @@ def test_a_commit_of_nothing_is_answered_and_changes_nothing() -> None:
 
 
 def test_a_commit_of_a_voice_without_words_is_answered() -> None:
-    got: list[tuple[float, str]] = []
+    got: list[Any] = []
 
     async def then(session: AgentSession[Any]) -> None:
         await clock.sleep_until(2.5)
@@ -558,4 +562,3 @@ def test_the_same_call_twice_tells_the_same() -> None:
         return [repr(event) for event in call(lines, {"*": LONG}, agent=Greeter, until=12.0).events]
 
     assert once() == once()
-    assert AgentStateChanged.type == "agent_state_changed"

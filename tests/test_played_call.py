@@ -41,29 +41,37 @@ WINDOW = OUT_RATE // 100
 
 @pytest.fixture(scope="module")
 def calls(tmp_path_factory: pytest.TempPathFactory) -> tuple[Played, list[Path]]:
-    """The call of the example, and two more of the same made at the same time in other processes and other folders.
+    """The call of the example, and two more of the same made at the same time in other folders.
 
-    There are more of them than the machine has cores to spare, so none computes at the pace of the other.
+    There are more of them than the machine has cores to spare, so none computes at the pace of the other. Each is a
+    process of its own: in this one items were numbered before.
     """
-    elsewhere = [tmp_path_factory.mktemp("elsewhere") for _ in range(2)]
-    others = [
+    folders = [tmp_path_factory.mktemp("call") for _ in range(3)]
+    surroundings: tuple[dict[str, str], ...] = (
+        {},
+        {"PYTHONHASHSEED": "1", "TZ": "Asia/Tokyo"},
+        {"PYTHONHASHSEED": "4711", "TZ": "UTC"},
+    )
+    children = [
         subprocess.Popen(
             command("console", os.path.relpath(CLOCK, folder), "--input", CALLER),
             cwd=folder,
-            env=environment(PYTHONHASHSEED=seed, TZ=zone),
+            env=environment(**changes),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-        for folder, seed, zone in zip(elsewhere, ("1", "4711"), ("UTC", "Asia/Tokyo"), strict=True)
+        for folder, changes in zip(folders, surroundings, strict=True)
     ]
     try:
-        call = play(tmp_path_factory.mktemp("call"), CALLER)
-        assert [other.wait(timeout=120) for other in others] == [0, 0]
+        outputs = [child.communicate(timeout=120) for child in children]
     finally:
-        for other in others:
-            other.kill()
-            other.wait()
-    return call, elsewhere
+        for child in children:
+            child.kill()
+            child.wait()
+    assert [child.returncode for child in children] == [0, 0, 0], outputs
+    return Played(0, *outputs[0], folders[0]), folders[1:]
 
 
 @pytest.fixture(scope="module")

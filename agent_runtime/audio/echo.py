@@ -19,7 +19,8 @@ class EchoCanceller:
     Making one loads the library: 0.2 s and 30 MB the first time. A 10 ms piece costs about 0.1 ms in both
     directions together. Echo up to 300 ms late is found without a hint; later echo takes some seconds, or `delay_s`.
 
-    While the microphone hears nothing of the speaker, its sound is left as it is (`EchoPath` says why).
+    While the microphone hears nothing of the speaker, or a voice much louder than it, the sound is left as it is
+    (`agent_runtime.audio.echo_path` says why).
     """
 
     def __init__(self, rate: int) -> None:
@@ -74,7 +75,8 @@ class EchoCanceller:
             raw = bytes(frame.data.cast("B"))
             self._path.heard(raw)
             self._apm.process_stream(frame)  # always, or it would have to learn anew
-            clean += frame.data.cast("B") if self._path.audible else raw
+            needless = not self._path.audible or self._path.caller_dominates
+            clean += raw if needless else frame.data.cast("B")
         return bytes(clean)
 
     def _cut(self, queue: bytearray) -> Any:

@@ -1,4 +1,4 @@
-"""Whether the microphone hears the speaker at all.
+"""Whether the microphone hears the speaker at all, and whether it hears something much louder than that.
 
 Why it matters. An echo canceller that has found no echo does not know that there is none: it takes whatever the microphone
 hears while the speaker plays for echo that it has not learnt yet, and suppresses it. A caller with headphones, or far from
@@ -10,8 +10,13 @@ correlated with every frequency counted alike (generalised cross-correlation wit
 the echo's delay. Over the other delays lies grass; how far the needle stands above it does not depend on levels. The
 correlations of successive stretches are added up, since the delay stays and the grass does not: an echo 20 dB below the
 caller's voice shows within two seconds, also one that a room has blurred.
+
+Where there is echo, its delay and its level are known by then. What is much louder is a voice, and the canceller would
+cut that down too: a "stop" 12 dB above the echo came out as two clicks. It goes past the canceller as well; the echo under
+it does no harm, for the agent is made softer as soon as a voice is heard.
 """
 
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -38,6 +43,26 @@ FIRST_LOOKS = 3
 LOOKS = 12
 """So many stretches in a row without a needle mean that there is no echo: at first, and where there was one."""
 
+PIECE_S = 0.01
+"""How much is played and heard at a time."""
+
+LOUDER = 6.3
+"""A voice is so many times the power of nearly all echo; 8 dB."""
+
+_VOICE_PIECES = 3
+_HANG_PIECES = 30
+"""For so long something must be louder to be a voice, and is one afterwards."""
+
+_LEARNT_PIECES = 50
+_REMEMBERED_PIECES = 150
+"""From how much echo its level is known, and how much of it counts."""
+
+_DOUBT_PIECES = 200
+"""Louder for longer than this, it may as well be the echo: somebody has turned the volume up."""
+
+_EARLY, _LATE = 2, 20
+"""How many pieces before and after the needle's delay echo is reckoned with, for its blur."""
+
 _SOUND = 30.0
 """Root mean square, of 32768, below which a side is silent; -60 dB."""
 
@@ -48,14 +73,18 @@ _FAR_S = NEAR_S + LATEST_S
 
 
 class EchoPath:
-    """Looks on as sound is played and heard, in pieces of one length, in step.
+    """Looks on as sound is played and heard, in pieces of `PIECE_S`, in step.
 
     `audible` says whether echo has to be reckoned with. It is so until proven otherwise; proof takes 1.3 s of the agent's
-    speech.
+    speech. `caller_dominates` says whether what was heard last is a voice much louder than the echo.
     """
 
     def __init__(self, rate: int) -> None:
         self.audible = True
+        self.caller_dominates = False
+        self._level = _EchoLevel()
+        self._delay: int | None = None
+        self._powers: deque[float] = deque(maxlen=round(LATEST_S / PIECE_S) + _LATE + 1)
         self._step = rate // RATE
         self._far = bytearray()
         self._near = bytearray()
@@ -68,6 +97,7 @@ class EchoPath:
         self._sum: NDArray[np.float64] | None = None
 
     def played(self, pcm: bytes | memoryview) -> None:
+        self._powers.appendleft(_power(pcm))
         self._far += pcm
         if len(self._far) > 2 * self._far_size:
             del self._far[: -self._far_size]
@@ -80,6 +110,9 @@ class EchoPath:
         if self._heard >= self._every:
             self._heard = 0
             self._look()
+        if self._delay is not None:
+            echoing = list(self._powers)[max(0, self._delay - _EARLY) : self._delay + _LATE]
+            self.caller_dominates = self._level.exceeded(_power(pcm), max(echoing, default=0.0))
 
     def _look(self) -> None:
         import numpy as np
@@ -100,7 +133,7 @@ class EchoPath:
         else:
             self._without += 1
             if self._without >= self._wanted:
-                self.audible = False
+                self.audible, self._delay = False, None
 
     def _samples(self, pcm: bytearray, size: int) -> Any:
         """The last `size` bytes as float at `RATE`."""
@@ -110,12 +143,54 @@ class EchoPath:
         return whole[: len(whole) // self._step * self._step].reshape(-1, self._step).mean(axis=1)
 
     def _needle(self, far: Any, near: Any) -> float:
+        """How far the needle stands above the grass; `_delay` is where it stands."""
         import numpy as np
 
         size = 1 << (len(far) + len(near) - 1).bit_length()
         cross = np.fft.rfft(far, size) * np.conj(np.fft.rfft(near * np.hanning(len(near)), size))
         correlation = np.fft.irfft(cross / (np.abs(cross) + 1e-9), size)
-        # Index: by how much the played sound stands before the heard one, counted from the end of both.
+        # Index: by how much the played sound stands before the heard one, counted from the longest delay down.
         found = correlation[: len(far) - len(near) + 1]
         self._sum = found if self._sum is None else KEPT * self._sum + found
-        return float(self._sum.max() / np.sqrt((self._sum**2).mean()))
+        needle = float(self._sum.max() / np.sqrt((self._sum**2).mean()))
+        if needle > NEEDLE:
+            self._delay = round((len(found) - 1 - int(self._sum.argmax())) / RATE / PIECE_S)
+        return needle
+
+
+class _EchoLevel:
+    """How loud the echo is for what was played, learnt from what is heard."""
+
+    def __init__(self) -> None:
+        self._ratios: deque[float] = deque(maxlen=_REMEMBERED_PIECES)
+        self._usual: float | None = None
+        self._run = 0
+        self._hang = 0
+        self._doubt = 0
+
+    def exceeded(self, heard: float, played: float) -> bool:
+        """Take the powers of a piece and of what it may echo; whether a voice must be in it."""
+        if played < _SOUND**2:  # the agent is silent; the canceller goes on for a while as if it were not
+            self._run = 0
+            self._hang = _HANG_PIECES if self._hang and heard > _SOUND**2 else max(0, self._hang - 1)
+            return self._hang > 0
+        ratio = heard / played
+        louder = self._usual is not None and heard > _SOUND**2 and ratio > LOUDER * self._usual
+        self._run = self._run + 1 if louder else 0
+        self._hang = _HANG_PIECES if self._run >= _VOICE_PIECES else max(0, self._hang - 1)
+        self._doubt = self._doubt + 1 if self._hang else 0
+        if (not louder and not self._hang) or self._doubt > _DOUBT_PIECES:
+            self._learn(ratio)
+        return self._hang > 0
+
+    def _learn(self, ratio: float) -> None:
+        self._ratios.append(ratio)
+        if len(self._ratios) >= _LEARNT_PIECES:
+            self._usual = sorted(self._ratios)[len(self._ratios) * 9 // 10]
+
+
+def _power(pcm: bytes | memoryview) -> float:
+    import numpy as np
+
+    samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32)
+    return float(samples @ samples) / max(1, len(samples))

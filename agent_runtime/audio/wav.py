@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BLOCK_FRAMES = 1 << 16
+_RATES = (1_000, 768_000)
+"""Hz. What lies outside is no sound but a wrong header, and could be resampled to more than memory holds."""
 _UNKNOWN_LENGTH = 0x7FFF_F000
 """From here on a length means that the writer did not know it: into a pipe sox writes about 2^31, ffmpeg 2^32-1."""
 
@@ -55,6 +57,10 @@ def read_wav(path: str | Path) -> Recording:
         whole = _repaired(file, *lengths) if lengths is not None and lengths[0] == 0 < lengths[1] else file
         try:
             with soundfile.SoundFile(whole) as sound:
+                if not _RATES[0] <= sound.samplerate <= _RATES[1]:
+                    raise UsageError(
+                        f"The header of '{path}' says {sound.samplerate} Hz; speech has {_RATES[0]} to {_RATES[1]} Hz."
+                    )
                 pcm = _convert(sound)
                 rate, frames = sound.samplerate, sound.frames
         except soundfile.LibsndfileError as error:
@@ -68,7 +74,8 @@ def read_wav(path: str | Path) -> Recording:
 
 def _open(path: Path) -> BinaryIO:
     try:
-        return path.open("rb")
+        file = path.open("rb")
+        return file if file.seekable() else io.BytesIO(file.read())
     except FileNotFoundError:
         raise UsageError(f"There is no file '{path}'; name a WAV file that exists.") from None
     except IsADirectoryError:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from agent_runtime import clock
 from agent_runtime.agent import Agent
@@ -235,7 +235,7 @@ class ConsoleCall:
             Exception: what the entrypoint raised, or what the session failed with.
         """
         with self._signals():
-            entry = asyncio.ensure_future(self._server.entrypoint(self._ctx))
+            entry = asyncio.ensure_future(self._enter())
             try:
                 await self._begin(entry)
                 reason = await self._talk(entry)
@@ -244,8 +244,19 @@ class ConsoleCall:
                 raise
             await self._end_session()
             hurried = {} if self.kept.signal is None else {"grace": HURRIED_S}
-            await self._ctx.run_shutdown_callbacks(reason, **hurried)
+            try:
+                await self._ctx.run_shutdown_callbacks(reason, **hurried)
+            except Exception as error:
+                self.kept.failure = self.kept.failure or error
         return self.kept
+
+    async def _enter(self) -> None:
+        try:
+            await self._server.entrypoint(self._ctx)
+        except SystemExit as error:  # it would end the loop under everybody's feet
+            raise UsageError(
+                f"The entrypoint called sys.exit({error.code!r}); end a call with ctx.shutdown(), or raise an error."
+            ) from error
 
     async def _begin(self, entry: "asyncio.Future[None]") -> None:
         waits: list[asyncio.Future[Any]] = [entry, self._room.session, self._quit]
@@ -310,26 +321,37 @@ class ConsoleCall:
 
     @contextlib.contextmanager
     def _signals(self) -> Any:
-        """The first Ctrl-C or SIGTERM ends the call in order, the second at once; both leave whole files."""
+        """The first Ctrl-C, SIGTERM or hang-up ends the call in order, the second at once; both leave whole files.
+
+        Handlers of the process, not of the loop: a tool that blocks the loop must not keep the second from its effect.
+        """
         loop = asyncio.get_running_loop()
+        caught = False
 
-        def caught(number: int) -> None:
-            if self._quit.done() and self._quit.result() is not None:
-                if self._recorder is not None:
-                    self._recorder.close()
-                restore()
-                sys.stdout.flush()
-                os._exit(128 + number)
-            self.quit(number)
+        def catch(number: int, _: object) -> None:
+            nonlocal caught
+            if caught:
+                self._leave(number)
+            caught = True
+            loop.call_soon_threadsafe(self.quit, number)
 
-        wanted = (signal.SIGINT, signal.SIGTERM)
-        for number in wanted:
-            loop.add_signal_handler(number, caught, number)
+        wanted = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # the terminal's window is closed, and not under nohup
+            wanted.append(signal.SIGHUP)
+        before = {number: signal.signal(number, catch) for number in wanted}
         try:
             yield
         finally:
-            for number in wanted:
-                loop.remove_signal_handler(number)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _leave(self, number: int) -> NoReturn:
+        if self._recorder is not None:
+            self._recorder.close()
+        restore()
+        with contextlib.suppress(Exception):  # we may have come in the middle of a write
+            sys.stdout.flush()
+        os._exit(128 + number)
 
 
 async def _failure_of(entry: "asyncio.Future[None]") -> None:

@@ -3,9 +3,10 @@
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Callable, Coroutine
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
@@ -52,18 +53,19 @@ def console(options: argparse.Namespace, server: Callable[[], "AgentServer"], sc
         print(list_devices())
         return 0
     _check(options)
+    loaded = server()
     if options.text:
-        return _in_text(server(), options)
+        return _in_text(loaded, options)
     if options.input is not None:
-        return _played(server(), options, Path(options.input))
+        return _played(loaded, options, Path(options.input))
     missing = _missing_sound(options)
     if missing is None:
-        return _live(server(), options)
+        return _live(loaded, options)
     recording = script.with_suffix(".wav")
     if options.input_device or options.output_device or not recording.is_file():
         raise DeviceError(missing)
     print(f"{missing} Meanwhile {recording} plays the caller.", flush=True)
-    return _played(server(), options, recording)
+    return _played(loaded, options, recording)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -200,9 +202,12 @@ def _now(text: str | None) -> datetime:
         return virtual.WALL_START
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        if moment.tzinfo is None:
+            moment = moment.astimezone()
+        _ = moment.astimezone(UTC) + timedelta(days=1)  # there must be room for a call, and for another zone
+    except (ValueError, OverflowError):
         raise UsageError(f"--now is {text!r}; write a date and time such as 2026-01-05T09:30:00+00:00.") from None
-    return moment if moment.tzinfo is not None else moment.astimezone()
+    return moment
 
 
 # Live
@@ -296,6 +301,8 @@ async def _typed(session: "AgentSession[Any]", view: TerminalView) -> None:
 
 
 def _report(kept: Kept, recorder: Recorder | None, *, title: str) -> int:
+    if kept.signal == signal.SIGHUP:  # nobody is left to read it
+        return _status(kept)
     print()
     print(call_table(waterfalls(kept.events), title=title))
     if kept.machine_s and kept.length_s:

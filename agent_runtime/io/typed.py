@@ -50,7 +50,7 @@ async def _from_pipe(session: AgentSession[Any], view: TerminalView, source: Tex
             view.asked(text)
             return
         view.asked(text)
-        if text:
+        if text and session.is_open:
             await session.run(user_input=text)
         if not session.is_open:  # the agent has ended the call
             await asyncio.get_running_loop().create_future()

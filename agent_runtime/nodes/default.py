@@ -1,9 +1,8 @@
 """The nodes as they are where an agent overrides nothing. `Agent.default` names them."""
 
-import dataclasses
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from agent_runtime.audio.frame import AudioFrame
 from agent_runtime.chat import ChatContext
@@ -70,14 +69,24 @@ async def tts_node(
 
 
 async def _speak(agent: "Agent", tts: TTS, phrase: Phrase) -> AsyncGenerator[AudioFrame]:
-    label: dict[str, Any] = {"text": phrase.raw, "spoken": phrase.spoken}
+    told = False
     if phrase.spoken.strip():
         agent.session.phrase_ready(agent, phrase.raw)
         async with aclosing(_synthesize(agent, tts, phrase.spoken)) as frames:
             async for frame in frames:
-                yield dataclasses.replace(frame, **label) if label else frame
-                label = {}
-    if label:
+                if told:
+                    yield frame
+                else:
+                    told = True
+                    yield AudioFrame(
+                        frame.data,
+                        frame.sample_rate,
+                        frame.num_channels,
+                        text=phrase.raw,
+                        spoken=phrase.spoken,
+                        words=frame.words,
+                    )
+    if not told:
         yield AudioFrame(b"", tts.sample_rate, text=phrase.raw, spoken="")
 
 

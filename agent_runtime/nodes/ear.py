@@ -24,6 +24,8 @@ class Ear:
         self._vad = vad.stream() if vad is not None else None
         self._voiced: bool | None = None if vad is None else False
         self._for_stt: Channel[AudioFrame] | None = None
+        self.ended = False
+        """Whether the caller is gone."""
 
     @property
     def dropped_frames(self) -> int:
@@ -53,6 +55,7 @@ class Ear:
             if self._voiced:
                 yield SpeechEnded(last_voiced=clock.now())
         finally:
+            self.ended = True
             if self._for_stt is not None:
                 self._for_stt.close()
 

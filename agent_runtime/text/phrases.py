@@ -62,6 +62,8 @@ _BREAK = re.compile(
     rf"\s|(?=[^\s{_UNSPACED}{_CLOSERS}])"
     rf"(?:(?<=[{_UNSPACED}])|(?<=[{_UNSPACED}][{_CLOSERS}])|(?<=[{_UNSPACED}][{_CLOSERS}][{_CLOSERS}]))"
 )
+_SPACE = re.compile(r"\s")
+"""All that `_BREAK` finds in text of ASCII, found sooner."""
 _TRAILING = re.compile(rf"[{_CLOSERS}]+$")
 _SENTENCE_MARKS = tuple("!?。！？।॥۔؟")
 _CLAUSE_MARKS = tuple(",;:，、；：،؛—–")
@@ -119,9 +121,10 @@ class PhraseSplitter:
         """Take a token; return the phrases that it completes."""
         text, start = self._text + text, 0
         phrases: list[Phrase] = []
+        breaks = _SPACE if text.isascii() else _BREAK
         while True:
             limit = start + _UNBROKEN_CHARS
-            if found := _BREAK.search(text, self._seen, limit + 1):
+            if found := breaks.search(text, self._seen, limit + 1):
                 cut = found.end()
                 self._seen = max(cut, found.start() + 1)
                 ends = self._judge(text[self._word : found.start()], found[0] == "\n", cut - start)
@@ -163,10 +166,10 @@ class PhraseSplitter:
         """What ends behind `word`, which may be empty: behind the first of two spaces, or in a blank line."""
         ending: Ending = "word"
         if word:
-            before, self._last = self._last, _TRAILING.sub("", word)
+            before, self._last = self._last, word if word[-1].isalnum() else _TRAILING.sub("", word)
             ending = self._punctuation(self._last, before)
             if self._new_line:
-                self._new_line, self._block = False, _BLOCK.match(word) is not None
+                self._new_line, self._block = False, not word[0].isalpha() and _BLOCK.match(word) is not None
         if not at_line_end:
             return ending
         stands_alone = self._new_line or self._block or self._last.endswith(_MARKS)

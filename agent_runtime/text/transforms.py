@@ -203,6 +203,8 @@ class MarkdownFilter:
             return ""
         if self._in_fence:
             return line
+        if line[:1].isalpha():  # none of what a line may begin with
+            return self._inline(line)
         if _RULE.match(line) or _REFERENCE.match(line):
             return ""
         if line.lstrip().startswith("|"):

@@ -76,16 +76,14 @@ class EventLog:
         self._delivering = True
         try:
             while self._undelivered:
-                self._deliver(self._undelivered.popleft())
+                event = self._undelivered.popleft()
+                for subscriber in self._subscribers:
+                    try:
+                        subscriber(event)
+                    except Exception:
+                        _logger.exception("A subscriber to the event log failed on %s", event.type)
         finally:
             self._delivering = False
-
-    def _deliver(self, event: Event) -> None:
-        for subscriber in self._subscribers:
-            try:
-                subscriber(event)
-            except Exception:
-                _logger.exception("A subscriber to the event log failed on %s", event.type)
 
 
 class JsonlWriter:

@@ -6,14 +6,12 @@ import fcntl
 import os
 import pty
 import re
-import signal
 import struct
 import subprocess
 import sys
 import termios
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from tests.io.screen import Screen
@@ -21,6 +19,9 @@ from tests.io.screen import Screen
 ROOT = Path(__file__).resolve().parents[2]
 WIDTH = 110
 _TIME = r"\s*\d+:\d\d\.\d"
+
+_AT_A_TERMINAL = ("setpriv", "--pdeathsig", "KILL", "setsid", "--ctty")
+"""Its terminal is its own, so that Ctrl-C there is a signal to it and to nobody else; it does not outlive the tests."""
 
 
 class Console:
@@ -39,10 +40,8 @@ class Console:
         self._screen = Screen(WIDTH)
         self._output = ""
         self._arrived = threading.Condition()
-        # `setsid --ctty`, so that Ctrl-C at this terminal is a signal to the console and to nobody else.
         self.process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "setsid", "--ctty"]
-            + [sys.executable, "-m", "agent_runtime.cli", "console", script, *arguments],
+            [*_AT_A_TERMINAL, sys.executable, "-m", "agent_runtime.cli", "console", script, *arguments],
             cwd=ROOT,
             env={**os.environ, "TERM": "xterm", **env},
             stdin=theirs,
@@ -85,10 +84,9 @@ class Console:
         line = re.compile(rf"{_TIME}\s+{who}\s.*{re.escape(text)}")
         self.until(lambda lines: sum(bool(line.match(row)) for row in lines) >= times, seconds)
 
-    @property
-    def state(self) -> str:
-        """The last row: who does what."""
-        return next((line for line in reversed(self.lines) if line.startswith("agent ")), "")
+    def agent_is(self, state: str, seconds: float = 15.0) -> None:
+        """Wait until the foot says that the agent is speaking, listening or thinking."""
+        self.until(lambda lines: any(line.startswith(f"agent {state}   you ") for line in lines[-2:]), seconds)
 
     # What a user does.
 
