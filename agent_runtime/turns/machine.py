@@ -39,15 +39,15 @@ Words that came while the agent's speech may not be interrupted are kept and are
 The application may end the user's turn itself (`CommitRequested`), in any state in which there are words or a voice. In
 manual mode only it does, so a pause of the user there holds up nobody: the agent may speak meanwhile.
 
-An event that the table does not list for a state changes nothing but the facts kept below; `TurnMachine.ignored` counts
-them.
+An event that the table does not list for a state changes nothing but the facts (`turns.facts`); `TurnMachine.ignored`
+counts them.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
 
+from agent_runtime.turns.facts import Facts, Words
 from agent_runtime.turns.options import TurnHandling
 from agent_runtime.turns.signals import (
     AgentStarted,
@@ -66,7 +66,6 @@ from agent_runtime.turns.signals import (
     Release,
     Reopen,
     ReplyPlanned,
-    ReplyTookEffect,
     Tick,
     TurnEvent,
     VoiceStarted,
@@ -98,27 +97,7 @@ class State(Enum):
     HELD = "held"
 
 
-@dataclass(slots=True)
-class _Words:
-    """What has been understood since the last commit."""
-
-    finals: list[Heard]
-    interim: str = ""
-    owed: bool = False
-    """Whether the recogniser still owes a final for voice that was heard."""
-    at: float | None = None
-    """When the last words came."""
-
-    @property
-    def text(self) -> str:
-        return " ".join([*(final.text for final in self.finals), self.interim]).strip()
-
-    @property
-    def sure(self) -> bool:
-        return all(final.sure for final in self.finals)
-
-
-class TurnMachine:
+class TurnMachine(Facts):
     """The state of one conversation's floor.
 
     Args:
@@ -127,29 +106,10 @@ class TurnMachine:
     """
 
     def __init__(self, options: TurnHandling, *, has_recogniser: bool = True, has_vad: bool = True) -> None:
+        super().__init__(has_recogniser=has_recogniser, has_vad=has_vad)
         self.options = options
-        self.has_recogniser = has_recogniser
-        self.has_vad = has_vad
         self.state = State.LISTENING
         self.ignored = 0
-        self._voice_on = False
-        self._noise = False  # the voice that is on has held the floor long enough without a word
-        self._onset: float | None = None
-        self._last_voiced: float | None = None
-        self._words = _Words([])
-        self._committed: _Words | None = None  # of the turn whose reply is pending, for Reopen
-        self._asked_again = False
-        self._requested = False  # the application ends this turn
-        self._cleared_at: float | None = None
-        self._agent_due = False
-        self._agent_audible = False
-        self._interruptible = True
-        self._voice_since_commit = False
-        self._voice_since_agent = False
-        self._recogniser_spoke = False
-        self._final_at: float | None = None
-        self._in_debt = False
-        self._last_final = ""
         self._timers: dict[str, float] = {}
         self._out: list[Command] = []
 
@@ -159,11 +119,6 @@ class TurnMachine:
     def deadline(self) -> float | None:
         """When the next `Tick` is due."""
         return min(self._timers.values(), default=None)
-
-    @property
-    def voice_on(self) -> bool:
-        """Whether the user is speaking now, as far as anybody knows."""
-        return self._voice_on
 
     @property
     def floor_is_free(self) -> bool:
@@ -186,15 +141,10 @@ class TurnMachine:
         """Whether the application has ended the user's turn, and only the recogniser is waited for."""
         return self._requested
 
-    @property
-    def pending_transcript(self) -> str:
-        """The words of the turn that is not committed yet."""
-        return self._words.text
-
     def handle(self, event: TurnEvent) -> list[Command]:
         """Take what happened and say what to do about it."""
         row = self._TABLE.get((self.state, type(event)))
-        self._note(event)
+        self._note(event, suspicious=self._is_suspicious)
         if row is None:
             self.ignored += 1
         else:
@@ -205,67 +155,6 @@ class TurnMachine:
     @property
     def _is_suspicious(self) -> bool:
         return self.state in (State.OVERLAP, State.HELD)
-
-    @property
-    def _voice_tells(self) -> bool:
-        """Whether the user speaks when the detector says so: there is one, and what it hears is no noise."""
-        return self.has_vad and not (self._noise and self._voice_on)
-
-    # Facts, kept in every state.
-
-    def _note(self, event: TurnEvent) -> None:
-        match event:
-            case VoiceStarted(onset=onset):
-                self._voice_on = True
-                self._noise = False
-                self._cleared_at = None
-                self._onset = onset
-                if not self._is_suspicious:  # there it is asked of the whole suspicion
-                    self._recogniser_spoke = False
-                self._voice_since_commit = self._voice_since_agent = True
-                self._words.owed = self.has_recogniser
-                self._final_at = None
-            case VoiceStopped(last_voiced=last_voiced):
-                self._voice_on = False
-                if not self._noise:
-                    self._last_voiced = last_voiced
-                    # A final that came after the voice's end, while the detector still waited, has paid.
-                    paid = self._final_at is not None and self._final_at >= last_voiced
-                    self._words.owed = self.has_recogniser and not paid
-            case Heard(is_final=is_final, at=at):
-                self._recogniser_spoke = True
-                if is_final:
-                    self._final_at = at
-                    self._words.owed = self._voice_on and not self._noise
-            case AgentStarted(interruptible=interruptible):
-                self._agent_due = self._agent_audible = True
-                self._interruptible = interruptible
-                self._committed = None
-                self._voice_since_agent = self._voice_on
-            case AgentStopped(more=more):
-                self._agent_due, self._agent_audible = more, False
-                self._committed = None if not more else self._committed
-            case ReplyPlanned(interruptible=interruptible):
-                self._agent_due = True
-                if not self._agent_audible:
-                    self._interruptible = interruptible
-            case ReplyTookEffect():
-                self._committed = None
-
-    def _take_words(self, event: Heard) -> None:
-        words = self._words
-        if event.is_final:
-            words.interim = ""
-            if event.text:
-                words.finals.append(event)
-                words.at = event.at
-        else:
-            words.interim = event.text
-            words.at = event.at
-
-    def _drop_words(self) -> None:
-        self._words = _Words([], owed=self._voice_on and self.has_recogniser and not self._noise)
-        self._requested = False
 
     # The user's turn.
 
@@ -314,13 +203,6 @@ class TurnMachine:
         else:
             self._words_alone(event)
 
-    def _is_late(self, event: Heard) -> bool:
-        """Whether these words belong to the turn that is final: the recogniser pays a debt, or says a thing twice."""
-        if not self.has_vad or self._voice_since_commit:
-            return False
-        in_debt, self._in_debt = self._in_debt, self._in_debt and not event.is_final
-        return in_debt or event.text.casefold() == self._last_final.casefold()
-
     def _words_alone(self, event: Heard) -> None:
         """Words without a voice: they are their own sign of life."""
         self._take_words(event)
@@ -329,10 +211,6 @@ class TurnMachine:
         self._lives(event.at)
         self._go(State.USER_PAUSED)
         self._arm_endpoint(event.at)
-
-    def _lives(self, at: float) -> None:
-        self._last_voiced = at
-        self._onset = at if self._onset is None else self._onset
 
     def _words_after_voice(self, event: Heard) -> None:
         if not self._voice_tells and not self._requested:
@@ -368,7 +246,7 @@ class TurnMachine:
         words = self._words
         last_voiced = self._last_voiced if self._last_voiced is not None else at
         self._out.append(Commit(words.text, reason, last_voiced, words.at, words.sure))
-        self._committed, self._words = words, _Words([])
+        self._committed, self._words = words, Words([])
         self._in_debt = words.owed or bool(words.interim)
         self._last_final = words.finals[-1].text if words.finals else ""
         self._asked_again = self._requested = False

@@ -1,0 +1,140 @@
+"""What the turn machine knows of both parties, in whatever state it is: voices, words, what is owed, what is due."""
+
+from dataclasses import dataclass
+
+from agent_runtime.turns.signals import (
+    AgentStarted,
+    AgentStopped,
+    Heard,
+    ReplyPlanned,
+    ReplyTookEffect,
+    TurnEvent,
+    VoiceStarted,
+    VoiceStopped,
+)
+
+
+@dataclass(slots=True)
+class Words:
+    """What has been understood since the last commit."""
+
+    finals: list[Heard]
+    interim: str = ""
+    owed: bool = False
+    """Whether the recogniser still owes a final for voice that was heard."""
+    at: float | None = None
+    """When the last words came."""
+
+    @property
+    def text(self) -> str:
+        return " ".join([*(final.text for final in self.finals), self.interim]).strip()
+
+    @property
+    def sure(self) -> bool:
+        return all(final.sure for final in self.finals)
+
+
+class Facts:
+    """Kept up to date by every event, also by those that mean nothing in the present state."""
+
+    def __init__(self, *, has_recogniser: bool, has_vad: bool) -> None:
+        self.has_recogniser = has_recogniser
+        self.has_vad = has_vad
+        self._voice_on = False
+        self._noise = False  # the voice that is on has held the floor long enough without a word
+        self._onset: float | None = None
+        self._last_voiced: float | None = None
+        self._words = Words([])
+        self._committed: Words | None = None  # of the turn whose reply is pending, for Reopen
+        self._asked_again = False
+        self._requested = False  # the application ends this turn
+        self._cleared_at: float | None = None
+        self._agent_due = False
+        self._agent_audible = False
+        self._interruptible = True
+        self._voice_since_commit = False
+        self._voice_since_agent = False
+        self._recogniser_spoke = False
+        self._final_at: float | None = None
+        self._in_debt = False
+        self._last_final = ""
+
+    @property
+    def voice_on(self) -> bool:
+        """Whether the user is speaking now, as far as anybody knows."""
+        return self._voice_on
+
+    @property
+    def pending_transcript(self) -> str:
+        """The words of the turn that is not committed yet."""
+        return self._words.text
+
+    @property
+    def _voice_tells(self) -> bool:
+        """Whether the user speaks when the detector says so: there is one, and what it hears is no noise."""
+        return self.has_vad and not (self._noise and self._voice_on)
+
+    def _note(self, event: TurnEvent, *, suspicious: bool) -> None:
+        match event:
+            case VoiceStarted(onset=onset):
+                self._voice_on = True
+                self._noise = False
+                self._cleared_at = None
+                self._onset = onset
+                if not suspicious:  # there it is asked of the whole suspicion
+                    self._recogniser_spoke = False
+                self._voice_since_commit = self._voice_since_agent = True
+                self._words.owed = self.has_recogniser
+                self._final_at = None
+            case VoiceStopped(last_voiced=last_voiced):
+                self._voice_on = False
+                if not self._noise:
+                    self._last_voiced = last_voiced
+                    # A final that came after the voice's end, while the detector still waited, has paid.
+                    paid = self._final_at is not None and self._final_at >= last_voiced
+                    self._words.owed = self.has_recogniser and not paid
+            case Heard(is_final=is_final, at=at):
+                self._recogniser_spoke = True
+                if is_final:
+                    self._final_at = at
+                    self._words.owed = self._voice_on and not self._noise
+            case AgentStarted(interruptible=interruptible):
+                self._agent_due = self._agent_audible = True
+                self._interruptible = interruptible
+                self._committed = None
+                self._voice_since_agent = self._voice_on
+            case AgentStopped(more=more):
+                self._agent_due, self._agent_audible = more, False
+                self._committed = None if not more else self._committed
+            case ReplyPlanned(interruptible=interruptible):
+                self._agent_due = True
+                if not self._agent_audible:
+                    self._interruptible = interruptible
+            case ReplyTookEffect():
+                self._committed = None
+
+    def _take_words(self, event: Heard) -> None:
+        words = self._words
+        if event.is_final:
+            words.interim = ""
+            if event.text:
+                words.finals.append(event)
+                words.at = event.at
+        else:
+            words.interim = event.text
+            words.at = event.at
+
+    def _drop_words(self) -> None:
+        self._words = Words([], owed=self._voice_on and self.has_recogniser and not self._noise)
+        self._requested = False
+
+    def _is_late(self, event: Heard) -> bool:
+        """Whether these words belong to the turn that is final: the recogniser pays a debt, or says a thing twice."""
+        if not self.has_vad or self._voice_since_commit:
+            return False
+        in_debt, self._in_debt = self._in_debt, self._in_debt and not event.is_final
+        return in_debt or event.text.casefold() == self._last_final.casefold()
+
+    def _lives(self, at: float) -> None:
+        self._last_voiced = at
+        self._onset = at if self._onset is None else self._onset
