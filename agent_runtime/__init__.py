@@ -6,7 +6,6 @@ Names are imported when they are first used, so `import agent_runtime` costs nex
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import cli as cli
     from agent_runtime.agent import Agent as Agent
     from agent_runtime.audio.frame import AudioFrame as AudioFrame
     from agent_runtime.chat import AgentHandoff as AgentHandoff
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from agent_runtime.types import ModelSettings as ModelSettings
     from agent_runtime.worker.job import JobContext as JobContext
     from agent_runtime.worker.server import AgentServer as AgentServer
+
+    from . import cli as cli
 
 __version__ = "0.1.0"
 

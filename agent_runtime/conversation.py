@@ -9,7 +9,7 @@ machine, and the machine's commands carried out. Nothing else changes the floor,
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,10 +20,11 @@ from agent_runtime.audio.frame import OUTPUT_RATE
 from agent_runtime.chat import AgentHandoff, ChatContext, ChatItem, ChatMessage
 from agent_runtime.errors import UsageError
 from agent_runtime.events import AgentState, Event
+from agent_runtime.hand_over import HandOvers
 from agent_runtime.nodes.playout import Playout, Utterance
 from agent_runtime.reply import Reply, Request, Spoken
 from agent_runtime.speech import SpeechHandle, SpeechSource
-from agent_runtime.states import States
+from agent_runtime.states import TELLS_NOTHING, States
 from agent_runtime.stt import MIN_CONFIDENCE
 from agent_runtime.tool_runs import ToolRuns
 from agent_runtime.trace.log import EventLog
@@ -34,19 +35,6 @@ from agent_runtime.turns.options import TurnHandling
 
 if TYPE_CHECKING:
     from agent_runtime.session import AgentSession
-
-_TELLS_NOTHING = frozenset(
-    {
-        events.AgentStateChanged,
-        events.ConversationItemAdded,
-        events.FirstSample,
-        events.FirstToken,
-        events.LlmRequested,
-        events.PhraseReady,
-        events.UserStateChanged,
-    }
-)
-"""What is posted about something that other events have told already, or that changes neither state: no need to look."""
 
 ASK_AGAIN = "Sorry, I did not catch that. Could you say it again?"
 
@@ -79,9 +67,9 @@ class Conversation:
         self.max_tool_steps = session.max_tool_steps
         self.machine = TurnMachine(options, has_recogniser=has_recogniser, has_vad=has_vad)
         self.playout = Playout(sink, self) if sink is not None else None
-        self.agent: Agent | None = None
         self.session = session
         self.spawn = spawn
+        self.hand_overs = HandOvers(self)
         self.tools = ToolRuns(self)
         self.states = States(
             self.post,
@@ -93,7 +81,8 @@ class Conversation:
         self._fail = fail
         self._replies: deque[Reply] = deque()
         self._turn = 0
-        self._speeches = 0
+        self.speeches = 0
+        """How many were begun so far."""
         self._skip_reply = False
         self._held_back: tuple[Reply, ChatMessage] | None = None
         """The user's turn whose reply was not heard yet: final only when it is, so that the user may go on."""
@@ -103,8 +92,6 @@ class Conversation:
         self._commits: list[asyncio.Future[str]] = []
         self._audible: str | None = None
         """The speech of which the turn machine knows that it sounds."""
-        self._hand_overs = 0
-        self._door = asyncio.Lock()
         self._closed = self._ended = False
         log.subscribe(self._take)
 
@@ -115,7 +102,7 @@ class Conversation:
             react = self._REACTIONS.get(type(event))
             if react is not None:
                 react(self, event)
-            if type(event) not in _TELLS_NOTHING:
+            if type(event) not in TELLS_NOTHING:
                 self.states.look()
         except Exception as error:  # a broken promise of ours: the call cannot be trusted any more
             self._fail(error)
@@ -128,8 +115,7 @@ class Conversation:
         if self._commits and not self.machine.commit_is_due:
             self._answer_commits("")
         self._set_timer()
-        if self.playout is not None:
-            self.playout.wake()
+        self.wake_playout()
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -143,12 +129,19 @@ class Conversation:
         # The loop may wake a clock's resolution too early.
         self._guarded(self._tell, signals.Tick(max(deadline, clock.now())))
 
-    def _guarded(self, function: Callable[..., None], *args: object) -> None:
+    def look(self) -> None:
+        """Something was decided that is no event: work out the states again."""
         try:
-            function(*args)
             self.states.look()
         except Exception as error:
             self._fail(error)
+
+    def _guarded(self, function: Callable[..., None], *args: object) -> None:
+        try:
+            function(*args)
+        except Exception as error:
+            self._fail(error)
+        self.look()
 
     def _voice_started(self, event: events.VoiceStarted) -> None:
         self._tell(signals.VoiceStarted(event.at, event.onset))
@@ -163,7 +156,7 @@ class Conversation:
     def _playback_started(self, event: events.PlaybackStarted) -> None:
         reply = self._reply(event.speech_id)
         allowed = reply is None or reply.handle.allow_interruptions
-        self._settle_turn(reply)
+        self.settle_turn(reply)
         self._audible = event.speech_id
         self._tell(signals.AgentStarted(event.at, interruptible=allowed))
 
@@ -212,10 +205,10 @@ class Conversation:
         )
         for reply in [each for each in self._replies if each.handle.allow_interruptions]:
             self.cancel(reply)
-        if self.playout is not None:
-            self.playout.open()
+        self._dismiss()
 
-    def _dismiss(self, command: signals.Dismiss) -> None:
+    def _dismiss(self, command: signals.Dismiss | None = None) -> None:
+        """The floor's suspicion is over."""
         if self.playout is not None:
             self.playout.open()
 
@@ -226,8 +219,7 @@ class Conversation:
         self._held_back = None
         if reply is not None:
             self.cancel(reply)
-        if self.playout is not None:
-            self.playout.open()
+        self._dismiss()
 
     def _commit(self, command: signals.Commit) -> None:
         self._turn += 1
@@ -294,17 +286,17 @@ class Conversation:
         if self._ended:
             raise UsageError("This session is ending, and nothing can be said in it any more.")
         agent = self._current_agent
-        self._speeches += 1
+        self.speeches += 1
         allowed = agent.allow_interruptions if allow_interruptions is None else allow_interruptions
-        handle = SpeechHandle(f"speech_{self._speeches}", source=source, turn=turn, allow_interruptions=allowed)
+        handle = SpeechHandle(f"speech_{self.speeches}", source=source, turn=turn, allow_interruptions=allowed)
         reply = Reply(self, agent, handle, request)
         handle.bind(interrupt=partial(self._guarded, self._interrupt, reply))
         if request.user_message is not None:
             if self._held_back is not None:  # an earlier turn waits for its reply: it is final now
-                self._settle_turn(self._held_back[0], reopens=request.is_turn)
+                self.settle_turn(self._held_back[0], reopens=request.is_turn)
             self._held_back = (reply, request.user_message)
             if not request.is_turn:
-                self._settle_turn(reply)
+                self.settle_turn(reply)
         self._replies.append(reply)
         self.post(
             events.SpeechCreated(
@@ -343,13 +335,12 @@ class Conversation:
         self._cut(reply)  # what a task that failed has left
         if reply in self._replies:
             self._replies.remove(reply)
-        self._settle_turn(reply)
+        self.settle_turn(reply)
         reply.handle.mark_done(error)
         if not self._replies:
             self._tell(signals.AgentStopped(clock.now(), more=False))
         self._advance()
-        if self.playout is not None:
-            self.playout.wake()
+        self.wake_playout()
 
     def cancel(self, reply: Reply) -> None:
         """End a speech here: its sound in this very call, its tasks as soon as they can."""
@@ -409,10 +400,6 @@ class Conversation:
         if self.playout is not None:
             self.playout.wake()
 
-    def reply_takes_effect(self, reply: Reply) -> None:
-        """A tool of it is about to start: what the user said is answered, whether or not anything is heard."""
-        self._settle_turn(reply)
-
     def context_for(self, agent: Agent, given: ChatContext | None) -> ChatContext:
         """What the model is told: the instructions, what was heard, and the calls that still run."""
         base = given if given is not None else agent._chat_ctx
@@ -471,8 +458,8 @@ class Conversation:
         if found is None:
             return
         reply, spoken = found
-        text, rest = _as_shown(spoken, heard)
-        self._settle_turn(reply)
+        text, rest = spoken.as_shown(heard)
+        self.settle_turn(reply)
         self.post(
             events.PlaybackFinished(
                 at=clock.now(), speech_id=reply.handle.id, position=position_s, interrupted=cut, heard=text, cut=rest
@@ -491,53 +478,16 @@ class Conversation:
 
     # Agents
 
-    def hand_over(self, agent: Agent, *, reply: bool = False) -> None:
-        """Let `agent` speak from here on. With `reply`, it answers what is open if its on_enter says nothing."""
-        self._hand_overs += 1
-        self.spawn(self._hand_over(agent, reply), name="hand-over")
-
-    async def _hand_over(self, agent: Agent, reply: bool) -> None:
-        try:
-            async with self._door:
-                if self.agent is agent:
-                    return
-                await self._change_agent(agent)
-        finally:
-            self._hand_overs -= 1
-        await self._enter(agent, reply)
-
-    async def _enter(self, agent: Agent, reply: bool) -> None:
-        before = self._speeches
-        self._hand_overs += reply  # then something will be said
-        try:
-            await self._hook(agent.on_enter, f"on_enter of '{agent.id}'")
-        finally:
-            self._hand_overs -= reply
-        if reply and self._speeches == before:
-            self.speak("generate_reply", Request(chat_ctx=self.history), turn=None)
-        self._guarded(self.states.look)
-
-    async def _change_agent(self, agent: Agent) -> None:
-        old = self.agent
-        if old is not None:
-            await self._hook(old.on_exit, f"on_exit of '{old.id}'")
-            old._session = None
-        agent._session = self.session
-        self.agent = agent
-        self.add_item(AgentHandoff(old_agent_id=old.id if old else None, new_agent_id=agent.id, created_at=clock.now()))
-        if old is not None:
-            self.session.agent_changed(old, agent)
-
-    async def _hook(self, hook: Callable[[], Coroutine[Any, Any, None]], what: str) -> None:
-        try:
-            await hook()
-        except Exception as error:
-            self.failed("hook", what, error)
+    @property
+    def agent(self) -> Agent | None:
+        """Who speaks now."""
+        return self.hand_overs.agent
 
     @property
     def _current_agent(self) -> Agent:
-        assert self.agent is not None, "no agent before start()"
-        return self.agent
+        agent = self.hand_overs.agent
+        assert agent is not None, "no agent before start()"
+        return agent
 
     # History
 
@@ -550,7 +500,7 @@ class Conversation:
             reply.handle.chat_items.append(item)
         self.post(events.ConversationItemAdded(at=clock.now(), item=item))
 
-    def _settle_turn(self, reply: Reply | None, *, reopens: bool = False) -> None:
+    def settle_turn(self, reply: Reply | None, *, reopens: bool = False) -> None:
         """Something of this reply was heard or done, or it is over: the turn it answers is final.
 
         `reopens`: the turn machine knows already of a later turn, which may still be reopened.
@@ -575,17 +525,9 @@ class Conversation:
     def clear_turn(self) -> None:
         self._guarded(self._tell, signals.ClearRequested(clock.now()))
 
-    def stop_accepting(self) -> None:
-        """From now on what the user says starts no turn."""
-        self.is_open = False
-
-    async def idle(self) -> None:
-        """Wait until nobody speaks, nothing is due and no tool runs."""
-        await self.states.idle()
-
     @property
     def _is_idle(self) -> bool:
-        return not self._replies and not self.tools and not self._hand_overs and self.machine.is_quiet
+        return not self._replies and not self.tools and not self.hand_overs.open and self.machine.is_quiet
 
     def close(self) -> None:
         """End every speech, and account for it."""
@@ -658,16 +600,3 @@ class Conversation:
         signals.AskAgain: _ask_again,
         signals.GiveUpOnVoice: _give_up_on_voice,
     }
-
-
-def _as_shown(spoken: Spoken, heard: Heard) -> tuple[str, str]:
-    """Heard and cut text; of an overridden transcription as large a part as was heard of the words."""
-    if spoken.caption is None:
-        return heard.text, heard.cut
-    words = "".join(spoken.caption).split()
-    if not words:  # nothing is shown (yet), but this was heard
-        return heard.text, heard.cut
-    said = len(heard.text.split())
-    whole = said + len(heard.cut.split())
-    share = round(len(words) * said / whole) if whole else 0
-    return " ".join(words[:share]), " ".join(words[share:])

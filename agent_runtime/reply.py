@@ -23,6 +23,7 @@ from agent_runtime.llm import ChatChunk, FunctionToolCall
 from agent_runtime.nodes.playout import Utterance
 from agent_runtime.speech import SpeechHandle
 from agent_runtime.tools import StopResponse, ToolChoice, ToolOutcome
+from agent_runtime.turns.ledger import Heard
 from agent_runtime.types import ModelSettings
 
 if TYPE_CHECKING:
@@ -70,6 +71,17 @@ class Spoken:
     created_at: float
     caption: list[str] | None = None
     """What an overridden transcription_node made of its text."""
+
+    def as_shown(self, heard: Heard) -> tuple[str, str]:
+        """Heard and cut text; of an overridden transcription as large a part as was heard of the words."""
+        words = "".join(self.caption or ()).split()
+        if not words:  # nothing else is shown (yet), but this was heard
+            return heard.text, heard.cut
+        said = len(heard.text.split())
+        whole = said + len(heard.cut.split())
+        share = round(len(words) * said / whole) if whole else 0
+        return " ".join(words[:share]), " ".join(words[share:])
+
     captioning: "asyncio.Task[None] | None" = None
 
 
@@ -226,7 +238,7 @@ class Reply:
         return "".join(said), calls
 
     def _start_tool(self, call: FunctionToolCall, step: int) -> "asyncio.Task[ToolOutcome]":
-        self._conversation.reply_takes_effect(self)
+        self._conversation.settle_turn(self)
         return self._conversation.tools.start(self, call, step)
 
     async def _take_outcomes(self, ctx: ChatContext, calls: list[_Call]) -> bool:
@@ -246,7 +258,7 @@ class Reply:
         if new_agent is not None:
             wants_words = any(outcome.reply_required for outcome in outcomes)
             # Not awaited: its hooks may wait for speeches, which come after this one.
-            self._conversation.hand_over(new_agent, reply=wants_words)
+            self._conversation.hand_overs.to(new_agent, reply=wants_words)
             return False
         return any(outcome.reply_required for outcome in outcomes)
 

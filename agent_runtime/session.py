@@ -14,8 +14,9 @@ from agent_runtime.audio.frame import AudioFrame
 from agent_runtime.chat import ChatContext, ChatMessage
 from agent_runtime.conversation import Conversation
 from agent_runtime.errors import InternalError, UsageError
-from agent_runtime.events import AgentState, Event, UserState
+from agent_runtime.events import AgentState, UserState
 from agent_runtime.inference.descriptor import resolve
+from agent_runtime.listeners import Listeners
 from agent_runtime.listening import Listening
 from agent_runtime.llm import LLM
 from agent_runtime.reply import Request
@@ -99,7 +100,7 @@ class AgentSession(Generic[Userdata]):
         self._own_models: dict[int, Any] = {}
         self._keyterms = _keyterms(stt_context_options)
         self._userdata = userdata
-        self._listeners: dict[str, list[Callable[[Any], Any]]] = {}
+        self._listeners = Listeners(self._callback_failed)
         self._log = EventLog()
         self._conversation: Conversation | None = None
         self._main: asyncio.Task[None] | None = None
@@ -194,11 +195,7 @@ class AgentSession(Generic[Userdata]):
         """
         if callback is None:
             return lambda function: self.on(event, function)
-        if asyncio.iscoroutinefunction(callback):
-            raise UsageError(
-                f"The callback for {event!r} is a coroutine function; start a task in a plain one instead."
-            )
-        self._listeners.setdefault(event, []).append(callback)
+        self._listeners.add(event, callback)
         return callback
 
     def once(self, event: str, callback: Callable[[Any], Any]) -> Any:
@@ -209,22 +206,11 @@ class AgentSession(Generic[Userdata]):
         return self.on(event, call)
 
     def off(self, event: str, callback: Callable[[Any], Any]) -> None:
-        if callback in self._listeners.get(event, []):
-            self._listeners[event].remove(callback)
+        self._listeners.remove(event, callback)
 
-    def _emit(self, event: Event) -> None:
-        for callback in tuple(self._listeners.get(event.type, ())):
-            try:
-                callback(event)
-            except Exception as error:
-                self.keep_traceback(error)
-                if event.type != events.Error.type:  # one that fails on errors would be told of its own for ever
-                    name = getattr(callback, "__name__", repr(callback))
-                    self._post_error("callback", f"The callback {name!r} for {event.type!r}", error)
-
-    def _post_error(self, source: str, what: str, error: BaseException) -> None:
+    def _callback_failed(self, what: str, error: BaseException) -> None:
         if self._conversation is not None:
-            self._conversation.failed(source, what, error)
+            self._conversation.failed("callback", what, error)
 
     def keep_traceback(self, error: BaseException) -> None:
         self.last_error = error
@@ -297,9 +283,9 @@ class AgentSession(Generic[Userdata]):
                     has_vad=self._vad is not None,
                     has_recogniser=self._recognises(agent),
                 )
-                self._log.subscribe(self._emit)
+                self._log.subscribe(self._listeners.tell)
                 conversation.post(events.SessionStarted(at=clock.now(), nodes=self._labels()))
-                conversation.hand_over(agent)
+                conversation.hand_overs.to(agent)
                 if conversation.playout is not None:
                     self._spawn(conversation.playout.run(), name="playout")
                 for name, ear in self._ear_tasks(conversation, agent):
@@ -348,7 +334,7 @@ class AgentSession(Generic[Userdata]):
         if agent is not None and self._failure is None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(GRACE_S / 2):
-                    await conversation._hook(agent.on_exit, f"on_exit of '{agent.id}'")
+                    await conversation.hand_overs.hook(agent.on_exit, f"on_exit of '{agent.id}'")
 
     def _finish(self) -> None:
         conversation = self._conversation
@@ -384,7 +370,7 @@ class AgentSession(Generic[Userdata]):
     async def drain(self) -> None:
         """Start no new turn, and wait until what was begun is said."""
         conversation = self._started_conversation
-        conversation.stop_accepting()
+        conversation.is_open = False
         while conversation.current_speech is not None:
             with contextlib.suppress(UsageError):  # called from one of its own tools: then that is what is left
                 await conversation.current_speech.wait_for_playout()
@@ -503,7 +489,7 @@ class AgentSession(Generic[Userdata]):
     def run(self, *, user_input: str, input_modality: str = "text") -> RunResult:
         """Type something to the agent and collect what it does about it: ``result = await session.run(user_input=...)``."""
         conversation = self._started_conversation
-        result = RunResult(user_input=user_input, idle=conversation.idle)
+        result = RunResult(user_input=user_input, idle=conversation.states.idle)
         unsubscribe = self._log.subscribe(result.take)
         conversation.interrupt(force=False)
         handle = self.generate_reply(user_input=user_input)
@@ -528,7 +514,7 @@ class AgentSession(Generic[Userdata]):
         conversation = self._started_conversation
         if not isinstance(agent, Agent):
             raise UsageError(f"update_agent() takes an Agent, not {agent!r}.")
-        conversation.hand_over(agent)
+        conversation.hand_overs.to(agent)
 
     def commit_user_turn(
         self, *, transcript_timeout: float = 2.0, stt_flush_duration: float = 2.0, skip_reply: bool = False
@@ -542,7 +528,7 @@ class AgentSession(Generic[Userdata]):
 
     async def wait_for_idle(self) -> None:
         """Wait until nobody speaks, no answer is due and no tool runs."""
-        await self._started_conversation.idle()
+        await self._started_conversation.states.idle()
 
     @property
     def _started_conversation(self) -> Conversation:

@@ -3,8 +3,21 @@
 import asyncio
 from collections.abc import Callable
 
-from agent_runtime import clock
+from agent_runtime import clock, events
 from agent_runtime.events import AgentState, AgentStateChanged, Event, UserState, UserStateChanged
+
+TELLS_NOTHING = frozenset(
+    {
+        events.AgentStateChanged,
+        events.ConversationItemAdded,
+        events.FirstSample,
+        events.FirstToken,
+        events.LlmRequested,
+        events.PhraseReady,
+        events.UserStateChanged,
+    }
+)
+"""What is posted about something that other events have told already, or that changes neither state: no need to look."""
 
 
 class States:

@@ -110,13 +110,13 @@ class ToolRuns:
         if not conversation.is_open:
             return
         if outcome.agent is not None:
-            conversation.hand_over(outcome.agent, reply=outcome.reply_required)
+            conversation.hand_overs.to(outcome.agent, reply=outcome.reply_required)
         elif outcome.reply_required:
             conversation.spawn(self._tell_late(self._requests), name="late result")
 
     async def _tell_late(self, requests: int) -> None:
         """Once it is quiet, answer with the result, unless an answer made meanwhile knew of it."""
-        await self._conversation.idle()
+        await self._conversation.states.idle()
         if self._requests == requests and self._conversation.is_open:
             self._conversation.speak("tool_response", Request(), turn=None)
 
