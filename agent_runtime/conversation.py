@@ -567,11 +567,8 @@ class Conversation:
         return next((reply for reply in self._replies if reply.handle.id == speech_id), None)
 
     def _spoken(self, utterance: Utterance) -> tuple[Reply, Spoken] | None:
-        for reply in self._replies:
-            for spoken in reply.spoken:
-                if spoken.utterance is utterance:
-                    return reply, spoken
-        return None
+        pairs = ((reply, spoken) for reply in self._replies for spoken in reply.spoken)
+        return next((pair for pair in pairs if pair[1].utterance is utterance), None)
 
     @property
     def _speaking_id(self) -> str:

@@ -239,7 +239,9 @@ class _Resampler:
         import soxr
 
         if self._stream is None or rate != self._rate:
-            self._stream = soxr.ResampleStream(rate, RATE, 1, dtype="float32", quality="HQ")  # int16 output would be dithered
+            self._stream = soxr.ResampleStream(
+                rate, RATE, 1, dtype="float32", quality="HQ"
+            )  # int16 output would be dithered
         else:
             self._stream.clear()
         self._rate = rate

@@ -23,10 +23,11 @@ the turn is committed if the recogniser owes nothing more for the voice heard; o
 on: the user spoke and must not meet silence. In manual mode only `CommitRequested` commits.
 
 An interruption has two steps. Voice over the agent's speech is a suspicion: `Duck` at once, `Hold` when it has lasted
-`HOLD_AFTER_S`. Words confirm it: `Cancel`, and the floor is the user's. Otherwise `Release`, and the agent goes on from
-the very sample: as soon as the recogniser says that there were no words, at the latest `RELEASE_AFTER_S` after the
-voice ended. Duration confirms only where there is no recogniser, or where it has been silent for `DEAF_AFTER_S`. A voice that
-goes on for `DEAF_AFTER_S` while the recogniser lives and finds no words in it is noise: the agent goes on over it.
+`HOLD_AFTER_S`. Words confirm it: `Cancel`, and the floor is the user's; words that the recogniser doubts do so only when
+they are final and `DOUBTED_WORDS` or more. Otherwise `Release`, and the agent goes on from the very sample: as soon as
+the recogniser says that there were no words, at the latest `RELEASE_AFTER_S` after the voice ended. Duration confirms
+only where there is no recogniser, or where it has been silent for `DEAF_AFTER_S`. A voice that goes on for `DEAF_AFTER_S`
+while the recogniser lives and finds no words in it is noise: the agent goes on over it.
 
 Between the commit and the first sample of the reply the same steps apply with nothing to duck: the reply is held back.
 If words confirm, nothing of it was heard, so it never was: `Reopen` throws it away and the two halves become one turn.
@@ -82,6 +83,9 @@ RELEASE_AFTER_S = 0.5
 
 DEAF_AFTER_S = 5.0
 """How long a voice may hold the agent while the recogniser finds no words in it."""
+
+DOUBTED_WORDS = 4
+"""A final of so many words is speech, also where the recogniser doubts every one: a cough is read as one or two."""
 
 ASK_AGAIN_MIN_S = 0.3
 """A voice that held no words and was shorter than this is a noise that needs no answer."""
@@ -371,7 +375,8 @@ class TurnMachine(Facts):
 
     def _confirms(self, event: Heard) -> bool:
         enough = len(self._words.text.split()) >= max(1, self.options.interruption.min_words)
-        return event.sure and bool(event.text) and enough
+        speech = event.sure or (event.is_final and len(event.text.split()) >= DOUBTED_WORDS)
+        return speech and bool(event.text) and enough
 
     # An interruption.
 

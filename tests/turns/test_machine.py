@@ -481,6 +481,16 @@ def test_min_words() -> None:
     assert floor.said[-1] == (1.6, Cancel("words"))
 
 
+def test_many_words_are_speech_also_where_each_is_doubted() -> None:
+    floor = Floor().agent(0.0).voice(1.0).interim(1.6, "what is the capital", sure=False).silence(2.5)
+    assert floor.take() == [(1.0, Duck()), (1.0 + HOLD_AFTER_S, Hold())], "in the making they confirm nothing"
+    floor.final(2.8, "what is the capital", sure=False).wait(9)
+    cancelled, committed = floor.take()
+    assert cancelled == (2.8, Cancel("words"))
+    assert isinstance(committed[1], Commit)
+    assert not committed[1].sure
+
+
 def test_certain_words_that_were_too_few_begin_the_next_turn() -> None:
     floor = Floor(interruption={"min_words": 2}).agent(0.0).voice(1.0).silence(1.4).final(1.7, "yes")
     assert floor.commands == [Duck(), Hold(), Release("words not certain")]
