@@ -3,9 +3,9 @@
 The names are those of livekit-agents, so that hooks and scripts written for it read the same here.
 
 Ids are counted, never drawn: on an event loop they start at ``item_1`` with the loop, so a call that is played twice
-names its items alike both times. What is made before a loop runs is counted by the process, and every later loop starts
-behind it; what is loaded (`ChatContext.from_dict`) keeps its ids, and counting goes on behind those. `created_at` is
-loop time, 0.0 before there is a loop: it orders items and means nothing outside the run.
+names its items alike both times. What is made before a loop runs is ``early_1`` and on, by the process. What is loaded
+(`ChatContext.from_dict`) keeps its ids, and counting goes on behind those. `created_at` is loop time, 0.0 before there is
+a loop: it orders items and means nothing outside the run.
 """
 
 import asyncio
@@ -25,8 +25,25 @@ ChatContent = str | dict[str, Any]
 
 INSTRUCTION_ROLES = ("system", "developer")
 
-_counts: "WeakKeyDictionary[asyncio.AbstractEventLoop, list[int]]" = WeakKeyDictionary()
-_before_any_loop = 0
+
+class _Count:
+    __slots__ = ("_last",)
+
+    def __init__(self, last: int = 0) -> None:
+        self._last = last
+
+    def next(self) -> int:
+        self._last += 1
+        return self._last
+
+    def skip(self, to: int) -> None:
+        self._last = max(self._last, to)
+
+
+_counts: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Count]" = WeakKeyDictionary()
+_early = _Count()
+_loaded = 0
+"""The highest number of an item that was loaded before a loop: every later loop counts on from there."""
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
@@ -36,22 +53,31 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _count(step: int = 1, at_least: int = 0) -> int:
-    """Count on by `step`, or to `at_least` where that is higher, and return the number reached."""
-    global _before_any_loop
+def _new_id() -> str:
     loop = _running_loop()
-    if loop is None:
-        _before_any_loop = max(_before_any_loop + step, at_least)
-        return _before_any_loop
+    return f"early_{_early.next()}" if loop is None else f"item_{_of_loop(loop).next()}"
+
+
+def _of_loop(loop: asyncio.AbstractEventLoop) -> _Count:
     count = _counts.get(loop)
     if count is None:
-        count = _counts[loop] = [_before_any_loop]
-    count[0] = max(count[0] + step, at_least)
-    return count[0]
+        count = _counts[loop] = _Count(_loaded)
+    return count
 
 
-def _new_id() -> str:
-    return f"item_{_count()}"
+def _keep_clear_of(item_id: str) -> None:
+    """An item with this id was loaded: count on behind it."""
+    global _loaded
+    kind, _, number = item_id.partition("_")
+    if not number.isdecimal():
+        return
+    loop = _running_loop()
+    if kind == "early":
+        _early.skip(int(number))
+    elif kind == "item" and loop is not None:
+        _of_loop(loop).skip(int(number))
+    elif kind == "item":
+        _loaded = max(_loaded, int(number))
 
 
 def _present() -> float:
@@ -355,9 +381,7 @@ def _from_dict(entry: Any) -> ChatItem:
     kind = _KINDS.get(str(entry.get("type"))) if isinstance(entry, dict) else None
     if kind is None:
         raise UsageError(f"A chat item has a 'type' of {', '.join(_KINDS)}; this has not: {str(entry)[:80]}")
-    number = str(entry.get("id", "")).removeprefix("item_")
-    if number.isdecimal():
-        _count(0, at_least=int(number))
+    _keep_clear_of(str(entry.get("id", "")))
     known = {each.name for each in fields(kind)}
     try:
         return kind(**{name: value for name, value in entry.items() if name in known})

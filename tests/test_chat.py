@@ -266,3 +266,15 @@ class TestPlainData:
     def test_a_missing_field_is_named(self) -> None:
         with pytest.raises(UsageError, match="role"):
             ChatContext.from_dict({"items": [{"type": "message", "id": "m", "content": []}]})
+
+
+def test_what_was_made_before_a_loop_does_not_change_the_ids_in_it() -> None:
+    async def call() -> list[str]:
+        ctx = ChatContext.empty()
+        return [ctx.add_message(role="user", content="x").id for _ in range(2)]
+
+    before = virtual.run(call())
+    early = [ChatContext.empty().add_message(role="user", content="x").id for _ in range(3)]
+    assert len(set(early)) == 3
+    assert not set(early) & set(before)
+    assert virtual.run(call()) == before

@@ -105,13 +105,17 @@ def test_offload_raises_what_was_raised() -> None:
 
 def test_a_deadline_counts_from_its_last_restart() -> None:
     async def main() -> tuple[float, bool]:
+        deadline = clock.Deadline(2.5)
         with pytest.raises(TimeoutError):
-            async with clock.Deadline(2.5) as deadline:
-                deadline.restart()
-                await clock.sleep(2.0)
-                deadline.restart()
-                await clock.sleep(9.0)
+            await restarted(deadline)
         return clock.now(), deadline.expired
+
+    async def restarted(deadline: clock.Deadline) -> None:
+        async with deadline:
+            deadline.restart()
+            await clock.sleep(2.0)
+            deadline.restart()
+            await clock.sleep(9.0)
 
     assert virtual.run(main()) == (4.5, True)
 
@@ -135,11 +139,15 @@ def test_a_deadline_that_was_not_started_or_is_paused_does_not_count() -> None:
 
 def test_a_deadline_leaves_the_timeouts_of_its_body_alone() -> None:
     async def main() -> bool:
+        deadline = clock.Deadline(5.0)
         with pytest.raises(TimeoutError, match="theirs"):
-            async with clock.Deadline(5.0) as deadline:
-                deadline.restart()
-                raise TimeoutError("theirs")
+            await failing(deadline)
         return deadline.expired
+
+    async def failing(deadline: clock.Deadline) -> None:
+        async with deadline:
+            deadline.restart()
+            raise TimeoutError("theirs")
 
     assert virtual.run(main()) is False
 

@@ -29,7 +29,7 @@ def test_a_session_is_made_of_a_profile() -> None:
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "profile.yaml"
     path.write_text(text)
-    with pytest.raises(UsageError, match="profile.yaml") as raised:
+    with pytest.raises(UsageError, match=r"profile\.yaml") as raised:
         load_profile(path)
     assert said in str(raised.value)
 
