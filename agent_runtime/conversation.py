@@ -115,7 +115,8 @@ class Conversation:
         if self._commits and not self.machine.commit_is_due:
             self._answer_commits("")
         self._set_timer()
-        self.wake_playout()
+        if self._replies:
+            self.wake_playout()
 
     def _set_timer(self) -> None:
         if self._timer is not None:

@@ -104,6 +104,7 @@ class Reply:
         """Whether no further utterance will be added."""
         self._conversation = conversation
         self._phrases = 0
+        self._sounds = False
 
     async def run(self) -> None:
         """Make the speech and wait until it was played. Nodes that fail are events, not exceptions."""
@@ -122,7 +123,10 @@ class Reply:
 
     def next_utterance(self) -> Utterance | None:
         """The first one that is not over."""
-        return next((each.utterance for each in self.spoken if not each.utterance.over.is_set()), None)
+        for each in self.spoken:
+            if not each.utterance.over.is_set():
+                return each.utterance
+        return None
 
     @property
     def is_over(self) -> bool:
@@ -299,7 +303,7 @@ class Reply:
                 deadline.restart()
                 async for frame in frames:
                     deadline.pause()
-                    self._note_first(utterance, frame)
+                    self._note_first(frame)
                     await utterance.feed(frame)
                     text.restart()
             broken = False
@@ -314,15 +318,16 @@ class Reply:
             await frames.aclose()
         await text.drain()
 
-    def _note_first(self, utterance: Utterance, frame: AudioFrame) -> None:
-        if utterance.empty and frame.data and all(each.utterance.empty for each in self.spoken):
+    def _note_first(self, frame: AudioFrame) -> None:
+        if frame.data and not self._sounds:
+            self._sounds = True
             self._conversation.post(FirstSample(at=clock.now(), speech_id=self.handle.id))
 
     async def _play(self, utterance: Utterance, audio: AsyncIterable[AudioFrame]) -> None:
         broken = True
         try:
             async for frame in audio:
-                self._note_first(utterance, frame)
+                self._note_first(frame)
                 await utterance.feed(frame)
             broken = False
         except Exception as error:

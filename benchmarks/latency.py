@@ -38,8 +38,9 @@ def measure_added(report: Report) -> None:
     mine, bare = _both(TIMED, TURNS, lambda call: _after([at + TIMED.delay for at in call[0].ended], call[2].begun))
     name = f"endpointing delay {TIMED.delay} s"
     _row(report, name, mine, bare)
-    report.bound(f"added latency, {name}, p50 above the floor", percentile(mine, 50) - percentile(bare, 50), 0.5, "ms")
-    report.bound(f"added latency, {name}, p99", percentile(mine, 99), 2.0, "ms")
+    for percent, limit in ((50, 0.5), (99, 2.0)):
+        above = percentile(mine, percent) - percentile(bare, percent)
+        report.bound(f"added latency, {name}, p{percent} above the floor", above, limit, "ms")
 
 
 def measure_barge_in(report: Report) -> None:

@@ -69,8 +69,7 @@ class Utterance:
         self._cursor = 0  # the next sample to hand to the sink
         self._finished = False
         self._broken = False
-        self._room = asyncio.Event()
-        self._room.set()
+        self._room: asyncio.Event | None = None  # there while somebody waits for it
         self.on_sound: Callable[[], None] = _nobody
         self.on_finished: Callable[[], None] = _nobody
 
@@ -95,7 +94,7 @@ class Utterance:
             self._pcm += self._resampler.push(frame.data)
             self.on_sound()
         if self._unplayed > AHEAD_S * self._rate:
-            self._room.clear()
+            self._room = asyncio.Event()
             await self._room.wait()
 
     def finish(self, *, broken: bool = False) -> None:
@@ -167,13 +166,15 @@ class Utterance:
         if surplus > self._rate:  # by whole seconds, not by every frame
             del self._pcm[: 2 * surplus]
             self._kept_from = played
-        if not self._room.is_set() and self._unplayed <= AHEAD_S * self._rate:
+        if self._room is not None and self._unplayed <= AHEAD_S * self._rate:
             self._room.set()
+            self._room = None
 
     def end(self, *, cut: bool) -> None:
         self.cut = cut
         self._pcm.clear()
-        self._room.set()
+        if self._room is not None:
+            self._room.set()
         self.over.set()
 
 
