@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self
 
 from agent_runtime import clock, events
 from agent_runtime.agent import Agent
+from agent_runtime.audio import resample
 from agent_runtime.audio.endpoints import AudioSink, AudioSource
 from agent_runtime.audio.frame import AudioFrame
 from agent_runtime.chat import ChatContext, ChatMessage
@@ -262,6 +263,8 @@ class AgentSession(Generic[Userdata]):
 
     async def _prewarm(self, agent: Agent) -> None:
         await agent._tools.prepare()
+        if self._sink is not None:
+            await clock.offload(resample.prewarm)
         for node in (self._stt, self.tts_of(agent), self.llm_of(agent)):
             prewarm = getattr(node, "prewarm", None)
             if prewarm is not None:
