@@ -124,12 +124,13 @@ def test_a_conversation(call: Call, tmp_path: Path) -> None:
     said = next(line for line in call.console.lines if "It is " in line).partition("It is ")[2]
     assert as_spoken() in said or as_spoken(minutes_ago=1) in said
     answer = call.agent_after(asked_until)
-    assert alike(call.sound(answer), f"It is {said}") > alike(call.sound(answer), "It is half past noon.") + 0.2
+    assert alike(call.sound(answer), f"It is {said}") > alike(call.sound(answer), "It is half past noon.") + 0.1
 
-    coughed = over_a_cough(call, tmp_path)
+    # By the cough the canceller has heard enough of the agent to know that there is no echo here, and lets it through.
     _, asked_until = call.say("what day is it")
-    call.console.said("agent", "Today is", times=2)
+    call.console.said("agent", "Today is")
     undisturbed = sounding_s(call, asked_until)
+    coughed = over_a_cough(call, tmp_path)
     measured("agent's sound over a cough, s", (round(coughed, 3), round(undisturbed, 3)))
     assert coughed == pytest.approx(undisturbed, abs=0.06)
 
@@ -169,7 +170,7 @@ def over_a_cough(call: Call, folder: Path) -> float:
     _, asked_until = call.say("what day is it")
     call.agent_speaks(0.8)
     call.play(write_cough(folder / "cough.wav"))
-    call.console.said("agent", "Today is")
+    call.console.said("agent", "Today is", times=2)
     call.pause(0.2)
     call.console.shows("paused at")
     call.console.shows("resumed at")
@@ -395,7 +396,7 @@ def test_a_signal_ends_the_call_in_order(bus: Bus, tmp_path: Path, number: int, 
         speaking(process, bus, tmp_path)
         children = process.children()
         process.signal(number)
-        assert process.ended(2) == status
+        assert process.ended(4) == status  # 0.3 s when nothing else runs
         assert process.is_whole
     assert events_in(tmp_path)[-1] == "close"
     assert not alive(children)
