@@ -69,46 +69,42 @@ async def tts_node(
 
 
 async def _speak(agent: "Agent", tts: TTS, phrase: Phrase) -> AsyncGenerator[AudioFrame]:
+    """Speak a phrase. An engine that dies or hangs is started again, once, with the words that it had not finished."""
     told = False
     if phrase.spoken.strip():
         agent.session.phrase_ready(agent, phrase.raw)
-        async with aclosing(_synthesize(agent, tts, phrase.spoken)) as frames:
-            async for frame in frames:
-                if told:
-                    yield frame
-                else:
-                    told = True
-                    yield AudioFrame(
-                        frame.data,
-                        frame.sample_rate,
-                        frame.num_channels,
-                        text=phrase.raw,
-                        spoken=phrase.spoken,
-                        words=frame.words,
-                    )
+        spoken = 0.0
+        words: list[tuple[float, str]] = []  # when each ends, in seconds
+        text, lost = phrase.spoken, False
+        while text:
+            try:
+                async with aclosing(_generator(tts, text)) as frames:
+                    async for frame in frames:
+                        if frame.words:
+                            words += [(spoken + word.end, word.text) for word in frame.words]
+                        spoken += frame.duration
+                        yield frame if told else _labelled(frame, phrase)
+                        told = True
+                text = ""
+            except (EngineDied, EngineStalled) as error:
+                if lost or (spoken and not tts.word_times):
+                    raise  # or nobody knows which words are missing
+                lost = True
+                agent.session.engine_restarted(tts.label)("stalled" if isinstance(error, EngineStalled) else "died")
+                text = " ".join(text.split()[sum(end <= spoken for end, _ in words) :])
     if not told:
         yield AudioFrame(b"", tts.sample_rate, text=phrase.raw, spoken="")
 
 
-async def _synthesize(agent: "Agent", tts: TTS, text: str) -> AsyncGenerator[AudioFrame]:
-    """Speak `text`. An engine that dies or hangs is started again, once, with the words that it had not finished."""
-    spoken = 0.0
-    words: list[tuple[float, str]] = []  # when each ends, in seconds
-    try:
-        async with aclosing(_generator(tts, text)) as frames:
-            async for frame in frames:
-                words += [(spoken + word.end, word.text) for word in frame.words]
-                spoken += frame.duration
-                yield frame
-        return
-    except (EngineDied, EngineStalled) as error:
-        if spoken and not tts.word_times:
-            raise  # nobody knows which words are missing
-        agent.session.engine_restarted(tts.label)("stalled" if isinstance(error, EngineStalled) else "died")
-    done = sum(end <= spoken for end, _ in words)
-    async with aclosing(_generator(tts, " ".join(text.split()[done:]))) as frames:
-        async for frame in frames:
-            yield frame
+def _labelled(frame: AudioFrame, phrase: Phrase) -> AudioFrame:
+    return AudioFrame(
+        frame.data,
+        frame.sample_rate,
+        frame.num_channels,
+        text=phrase.raw,
+        spoken=phrase.spoken,
+        words=frame.words,
+    )
 
 
 def _generator(tts: TTS, text: str) -> AsyncGenerator[AudioFrame]:
