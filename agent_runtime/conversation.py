@@ -183,30 +183,22 @@ class Conversation:
     def _hold(self, command: signals.Hold) -> None:
         if self.playout is not None:
             self.playout.hold()
-        self.post(events.PlayoutPaused(at=clock.now(), speech_id=self._speaking_id, position=self._position))
+        self._post_position(events.PlayoutPaused)
 
     def _release(self, command: signals.Release) -> None:
         if self.playout is not None:
             self.playout.release()
-        self.post(
-            events.AgentFalseInterruption(
-                at=clock.now(),
-                speech_id=self._speaking_id,
-                resumed=True,
-                position=self._position,
-                reason=command.reason,
-            )
-        )
+        self._post_position(events.AgentFalseInterruption, resumed=True, reason=command.reason)
 
     def _cancel(self, command: signals.Cancel) -> None:
-        self.post(
-            events.InterruptionConfirmed(
-                at=clock.now(), speech_id=self._speaking_id, reason=command.reason, position=self._position
-            )
-        )
+        self._post_position(events.InterruptionConfirmed, reason=command.reason)
         for reply in [each for each in self._replies if each.handle.allow_interruptions]:
             self.cancel(reply)
         self._dismiss()
+
+    def _post_position(self, kind: Callable[..., Event], **more: object) -> None:
+        """This happened to the speech that sounds, where it is now."""
+        self.post(kind(at=clock.now(), speech_id=self._speaking_id, position=self._position, **more))
 
     def _dismiss(self, command: signals.Dismiss | None = None) -> None:
         """The floor's suspicion is over."""
@@ -312,7 +304,8 @@ class Conversation:
         """Start what may start: the first speech, and the second if it needs nothing but a synthesiser."""
         if self._ended:
             return
-        for index, reply in enumerate(list(self._replies)[:2]):
+        waiting = [reply for reply in self._replies if not reply.waits]
+        for index, reply in enumerate(waiting[:2]):
             if reply.task is None and (index == 0 or reply.request.is_said_as_it_stands):
                 reply.task = self.spawn(self._run(reply), name=reply.handle.id)
                 # Not a `finally` in the task: one that is cancelled before its first step has none.
@@ -336,6 +329,7 @@ class Conversation:
         self._cut(reply)  # what a task that failed has left
         if reply in self._replies:
             self._replies.remove(reply)
+        self.hand_overs.let_go(reply.agent)
         self.settle_turn(reply)
         reply.handle.mark_done(error)
         if not self._replies:
@@ -401,13 +395,10 @@ class Conversation:
         if self.playout is not None:
             self.playout.wake()
 
-    def context_for(self, agent: Agent, given: ChatContext | None) -> ChatContext:
-        """What the model is told: the instructions, what was heard, and the calls that still run."""
-        base = given if given is not None else agent._chat_ctx
-        ctx = base.copy()
-        ctx.items.insert(0, ChatMessage(role="system", content=[agent.instructions], id="instructions", created_at=0.0))
-        self.tools.tell(ctx)
-        return ctx
+    def reply_waits(self) -> None:
+        """One that has called tools has nothing to say until they are done: what comes behind it may be said."""
+        self._advance()
+        self.wake_playout()
 
     def drop_user_message(self, reply: Reply) -> None:
         if self._held_back is not None and self._held_back[0] is reply:
@@ -438,7 +429,7 @@ class Conversation:
             utterance = reply.next_utterance()
             if utterance is not None:
                 return utterance
-            if not reply.complete:
+            if not reply.complete and not reply.waits:
                 return None
         return None
 
@@ -549,6 +540,7 @@ class Conversation:
     def end(self) -> None:
         """Nothing will be said any more."""
         self._ended = True
+        self.states.end()
         for reply in list(self._replies):
             self.cancel(reply)
 
@@ -564,6 +556,10 @@ class Conversation:
 
     # Look-ups
 
+    def speaks_for(self, agent: Agent) -> bool:
+        """Whether a speech of this agent is under way."""
+        return any(reply.agent is agent for reply in self._replies)
+
     def _reply(self, speech_id: str) -> Reply | None:
         return next((reply for reply in self._replies if reply.handle.id == speech_id), None)
 
@@ -573,7 +569,9 @@ class Conversation:
 
     @property
     def _speaking_id(self) -> str:
-        return self._replies[0].handle.id if self._replies else ""
+        found = self._spoken(self.playout.current) if self.playout and self.playout.current else None
+        reply = found[0] if found else next(iter(self._replies), None)
+        return reply.handle.id if reply else ""
 
     @property
     def _position(self) -> float:

@@ -275,6 +275,10 @@ class FunctionToolsExecuted(Event):
     function_calls: list[Any]
     function_call_outputs: list[Any]
 
+    def zipped(self) -> list[tuple[Any, Any]]:
+        """Each call with its output."""
+        return list(zip(self.function_calls, self.function_call_outputs, strict=True))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversationItemAdded(Event):

@@ -39,6 +39,11 @@ class HandOvers:
         except Exception as error:
             self._conversation.failed("hook", what, error)
 
+    def let_go(self, agent: Agent) -> None:
+        """An agent that has handed over leaves the session when the last of its speeches is over."""
+        if agent is not self.agent and not self._conversation.speaks_for(agent):
+            agent._session = None
+
     async def _change(self, agent: Agent, reply: bool) -> None:
         try:
             async with self._door:
@@ -53,7 +58,6 @@ class HandOvers:
         conversation, old = self._conversation, self.agent
         if old is not None:
             await self.hook(old.on_exit, f"on_exit of '{old.id}'")
-            old._session = None
         agent._session = conversation.session
         self.agent = agent
         conversation.add_item(
@@ -61,6 +65,7 @@ class HandOvers:
         )
         if old is not None:
             conversation.session.agent_changed(old, agent)
+            self.let_go(old)
 
     async def _enter(self, agent: Agent, reply: bool) -> None:
         conversation = self._conversation

@@ -100,6 +100,8 @@ class Reply:
         self.request = request
         self.task: asyncio.Task[None] | None = None
         self.spoken: list[Spoken] = []
+        self.waits = False
+        """Whether it is waiting for its tools: what they have said is spoken meanwhile."""
         self.complete = False
         """Whether no further utterance will be added."""
         self._conversation = conversation
@@ -177,7 +179,9 @@ class Reply:
     async def _context(self) -> ChatContext | None:
         """What the model is asked with; None where the hook says that nothing is to be answered."""
         request, agent = self.request, self.agent
-        ctx = self._conversation.context_for(agent, request.chat_ctx)
+        ctx = (request.chat_ctx or agent._chat_ctx).copy()
+        ctx.items.insert(0, ChatMessage(role="system", content=[agent.instructions], id="instructions", created_at=0.0))
+        self._conversation.tools.tell(ctx)
         message = request.user_message
         if message is not None and request.is_turn:
             try:
@@ -225,7 +229,7 @@ class Reply:
                             await clock.sleep(0)  # in a burst of text the first clause does not wait for the rest
                     if tool_calls and not may_call:
                         raise _TooManySteps(tool_calls[0].name, self._conversation.max_tool_steps)
-                    for call in tool_calls:
+                    for call in map(self._conversation.tools.numbered, tool_calls):
                         calls.append(_Call(call, self._start_tool(call, step)))  # noqa: PERF401  # kept where one fails
                     deadline.restart()
         except Exception as error:
@@ -247,7 +251,12 @@ class Reply:
 
     async def _take_outcomes(self, ctx: ChatContext, calls: list[_Call]) -> bool:
         """Wait for the tools and tell the next request of them. Returns whether there is to be one."""
-        await asyncio.wait([each.task for each in calls])
+        self.waits = True
+        self._conversation.reply_waits()
+        try:
+            await asyncio.wait([each.task for each in calls])
+        finally:
+            self.waits = False
         outcomes = [each.task.result() for each in calls]
         for each, outcome in zip(calls, outcomes, strict=True):
             call = each.call

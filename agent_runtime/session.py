@@ -98,7 +98,7 @@ class AgentSession(Generic[Userdata]):
                 f"The STT {self._stt.label!r} decodes only what a voice activity detector marks; "
                 "give AgentSession(vad='local/silero') with it."
             )
-        self._own_models: dict[int, Any] = {}
+        self._own_models: dict[tuple[str, str], Any] = {}
         self._keyterms = _keyterms(stt_context_options)
         self._userdata = userdata
         self._listeners = Listeners(self._callback_failed)
@@ -136,10 +136,6 @@ class AgentSession(Generic[Userdata]):
     @property
     def tts(self) -> TTS | None:
         return self._tts
-
-    @property
-    def has_started(self) -> bool:
-        return self._conversation is not None
 
     @property
     def is_open(self) -> bool:
@@ -522,7 +518,11 @@ class AgentSession(Generic[Userdata]):
     def commit_user_turn(
         self, *, transcript_timeout: float = 2.0, stt_flush_duration: float = 2.0, skip_reply: bool = False
     ) -> "asyncio.Future[str]":
-        """The user's turn ends here. The future gives its transcript; it waits for the recogniser at most so long."""
+        """The user's turn ends here. The future gives its transcript.
+
+        `transcript_timeout`: s to wait for words that the recogniser still owes. `stt_flush_duration` is accepted for
+        the sake of livekit-agents' scripts; no recogniser here needs it.
+        """
         return self._started_conversation.request_commit(timeout=transcript_timeout, skip_reply=skip_reply)
 
     def clear_user_turn(self) -> None:
@@ -562,9 +562,9 @@ class AgentSession(Generic[Userdata]):
             return default
         if not isinstance(given, str):
             return given
-        if id(given) not in self._own_models:
-            self._own_models[id(given)] = resolve(kind, given)
-        return self._own_models[id(given)]
+        if (kind, given) not in self._own_models:
+            self._own_models[kind, given] = resolve(kind, given)
+        return self._own_models[kind, given]
 
     def stt_context(self, agent: Agent) -> STTContext:
         """What the recogniser may know: the application's terms and the agent's tools."""

@@ -49,7 +49,7 @@ class States:
         self._away_timer: asyncio.TimerHandle | None = None
         self._quiet_since: float | None = None
         self._waiting: list[asyncio.Future[None]] = []
-        self._closed = False
+        self._closed = self._ended = False
 
     def look(self) -> None:
         """Compare with what was true before."""
@@ -71,7 +71,7 @@ class States:
 
     async def idle(self) -> None:
         """Wait until nobody speaks, nothing is due and no tool runs."""
-        while not self._is_idle():
+        while not self._is_idle() and not self._ended:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
             await waiter
@@ -81,6 +81,14 @@ class States:
         self._closed = True
         if self._away_timer is not None:
             self._away_timer.cancel()
+
+    def end(self) -> None:
+        """Nothing will change any more: nobody waits on."""
+        self._ended = True
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiting.clear()
 
     def _user_is(self, state: UserState) -> None:
         old, self.user = self.user, state

@@ -5,6 +5,7 @@ Each call has exactly one outcome, which enters the history when the tool is don
 """
 
 import asyncio
+import dataclasses
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from agent_runtime import clock, events
 from agent_runtime.chat import ChatContext, FunctionCall, FunctionCallOutput
 from agent_runtime.llm import FunctionToolCall
 from agent_runtime.reply import Reply, Request
-from agent_runtime.tools import RunContext, ToolOutcome
+from agent_runtime.tools import INTERNAL_ERROR, RunContext, ToolOutcome
 
 if TYPE_CHECKING:
     from agent_runtime.conversation import Conversation
@@ -29,6 +30,7 @@ class ToolRuns:
         self._conversation = conversation
         self._running: dict[str, FunctionCall] = {}
         self._outcomes: dict[str, tuple[FunctionCall, FunctionCallOutput]] = {}
+        self._ids: dict[str, int] = {}
         self._requests = 0
 
     def __bool__(self) -> bool:
@@ -38,6 +40,11 @@ class ToolRuns:
     def llm_requested(self) -> None:
         """A model is being asked: from what it is told it knows of every outcome so far."""
         self._requests += 1
+
+    def numbered(self, call: FunctionToolCall) -> FunctionToolCall:
+        """The call, under an id that no other of this session has: some models give one twice."""
+        self._ids[call.call_id] = count = self._ids.get(call.call_id, 0) + 1
+        return call if count == 1 else dataclasses.replace(call, call_id=f"{call.call_id}_{count}")
 
     def tell(self, ctx: ChatContext) -> None:
         """Put the calls that still run into a context, so that the model does not make them again."""
@@ -73,10 +80,20 @@ class ToolRuns:
         )
         outcome = _cut_short()
         try:
-            outcome = await reply.agent.tool_context.execute(call, context)
+            outcome = await self._outcome(reply, call, context)
         finally:
             self._over(reply, call, item, outcome)
         return outcome
+
+    async def _outcome(self, reply: Reply, call: FunctionToolCall, context: RunContext[Any]) -> ToolOutcome:
+        try:
+            return await reply.agent.tool_context.execute(call, context)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise  # the session ends
+            # Something that the tool awaited was cancelled, as clients of services do at a timeout: it failed.
+            return ToolOutcome(output=INTERNAL_ERROR, is_error=True, error=error)
 
     def _over(self, reply: Reply, call: FunctionToolCall, item: FunctionCall, outcome: ToolOutcome) -> None:
         conversation = self._conversation

@@ -37,7 +37,7 @@ def spoken(text: str) -> np.ndarray:
     """The voice's samples as float, at `RATE`."""
     wav = subprocess.run(["flite", "-voice", VOICE, "-t", text, "-o", "/dev/stdout"], capture_output=True, check=True)
     samples, rate = soundfile.read(io.BytesIO(wav.stdout), dtype="float32")
-    return soxr.resample(samples, rate, RATE)
+    return np.asarray(soxr.resample(samples, rate, RATE))
 
 
 def cough(random: np.random.Generator) -> np.ndarray:

@@ -26,6 +26,7 @@ from agent_runtime.events import (
     UserInputTranscribed,
 )
 from agent_runtime.io.memory import ClockSink
+from agent_runtime.llm import ChatChunk, ChoiceDelta, FunctionToolCall
 from agent_runtime.reply import APOLOGY
 from agent_runtime.stt import RecognizeStream, SpeechEvent, SpeechEventType, STTContext
 from agent_runtime.testing.scripted import (
@@ -39,6 +40,7 @@ from agent_runtime.testing.scripted import (
     ScriptedTTS,
     ScriptedVAD,
 )
+from agent_runtime.tools import INTERNAL_ERROR, FunctionTool
 from agent_runtime.types import ModelSettings
 from tests.scripted_call import Plain, Told, call
 
@@ -1129,3 +1131,62 @@ def test_a_thousand_short_sessions_leave_memory_flat() -> None:
 
     first, second = virtual.run(main())
     assert second - first < 100 * 300  # bytes a session
+
+
+def test_a_tool_may_speak_and_wait_for_it() -> None:
+    class Filler(Agent):
+        @function_tool
+        async def look(self, context: RunContext[None]) -> str:
+            """Look."""
+            await context.session.say("One moment please.")
+            return "It is sunny."
+
+    told = asked(lambda: Filler(instructions=""), Call("look"), then_says="Sunny.")
+    assert [text for role, text in told.said if role == "assistant"] == ["One moment please.", "Sunny."]
+
+
+def test_a_tool_whose_own_request_is_cancelled_has_failed() -> None:
+    class Client(Agent):
+        @function_tool
+        async def fetch(self) -> str:
+            """Fetch."""
+            inner = asyncio.ensure_future(clock.sleep(9))
+            inner.cancel()
+            await inner
+            return "never"
+
+    told = asked(lambda: Client(instructions=""), Call("fetch"), then_says="That failed.")
+    assert outputs(told) == [(INTERNAL_ERROR, True)]
+    assert told.said[-1] == ("assistant", "That failed.")
+
+
+def test_two_calls_under_one_id_have_an_outcome_each() -> None:
+    class Twice(Agent):
+        @function_tool
+        async def one(self, x: int) -> str:
+            """One."""
+            return f"r{x}"
+
+        async def llm_node(
+            self, chat_ctx: ChatContext, tools: list[FunctionTool], model_settings: ModelSettings
+        ) -> AsyncIterator[ChatChunk | str]:
+            if any(isinstance(item, FunctionCallOutput) for item in chat_ctx.items):
+                yield "Both done."
+                return
+            calls = [FunctionToolCall("one", f'{{"x": {x}}}', "same") for x in (1, 2)]
+            yield ChatChunk("answer", ChoiceDelta(tool_calls=calls))
+
+    told = asked(lambda: Twice(instructions=""))
+    assert outputs(told) == [("r1", False), ("r2", False)]
+
+
+def test_whoever_waits_for_idleness_does_not_wait_beyond_the_end() -> None:
+    async def then(session: AgentSession[Any]) -> None:
+        session.say(ONE_TWO)
+        waiting = asyncio.ensure_future(session.wait_for_idle())
+        await clock.sleep(1.0)
+        await session.aclose()
+        async with asyncio.timeout(1.0):
+            await waiting
+
+    call([], then=then, until=1.0)

@@ -152,9 +152,9 @@ class EchoPath:
         # Index: by how much the played sound stands before the heard one, counted from the longest delay down.
         found = correlation[: len(far) - len(near) + 1]
         self._sum = found if self._sum is None else KEPT * self._sum + found
-        needle = float(self._sum.max() / np.sqrt((self._sum**2).mean()))
+        needle = float(np.max(self._sum) / np.sqrt((self._sum**2).mean()))
         if needle > NEEDLE:
-            self._delay = round((len(found) - 1 - int(self._sum.argmax())) / RATE / PIECE_S)
+            self._delay = round((len(found) - 1 - int(np.argmax(self._sum))) / RATE / PIECE_S)
         return needle
 
 

@@ -41,7 +41,7 @@ class Envelope:
         result = []
         for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
             low, high = self.low[a : max(b, a + 1), lane], self.high[a : max(b, a + 1), lane]
-            result.append((float(low.min()), float(high.max())) if len(low) else (0.0, 0.0))
+            result.append((float(np.min(low)), float(np.max(high))) if len(low) else (0.0, 0.0))
         return result
 
 

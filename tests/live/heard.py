@@ -72,5 +72,5 @@ def place_of(sound: Samples, channel: Samples, *, start_s: float = 0.0) -> tuple
 def voice_in(sound: Samples, *, below_peak_db: float = 20.0) -> Stretch:
     """From where to where a voice sounds in a recording of it alone: what is within `below_peak_db` of its loudest."""
     levels = levels_db(sound)
-    loud = np.flatnonzero(levels > levels.max() - below_peak_db)
+    loud = np.flatnonzero(levels > np.max(levels) - below_peak_db)
     return Stretch(float(loud[0]) * WINDOW_S, float(loud[-1] + 1) * WINDOW_S)
