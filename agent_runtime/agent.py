@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine, Sequence
-from types import AsyncGeneratorType
+from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from agent_runtime.audio.frame import AudioFrame
 from agent_runtime.chat import ChatContext, ChatMessage
 from agent_runtime.errors import UsageError
+from agent_runtime.inference.descriptor import Kind, check_name, parse
 from agent_runtime.llm import LLM, ChatChunk
 from agent_runtime.nodes import default as _default_nodes
 from agent_runtime.stt import SpeechEvent
@@ -54,6 +55,10 @@ class Agent:
         self._id = id or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
         self._chat_ctx = chat_ctx.copy() if chat_ctx is not None else ChatContext.empty()
         self._tools = ToolContext([*find_function_tools(self), *tools])
+        nodes: dict[Kind, object] = {"llm": llm, "tts": tts}
+        for kind, given in nodes.items():
+            if isinstance(given, str):
+                check_name(parse(kind, given))  # an unknown name fails here, and not in the call
         self._given_llm = llm
         self._given_tts = tts
         self.allow_interruptions = allow_interruptions
@@ -185,6 +190,10 @@ async def _stream(result: object) -> AsyncGenerator[Any]:
     if isinstance(result, Awaitable):
         result = await result
     if result is None:
+        return
+    if isinstance(result, GeneratorType):
+        for item in result:
+            yield item
         return
     if isinstance(result, AsyncIterable):
         items = aiter(result)

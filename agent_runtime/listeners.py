@@ -1,6 +1,7 @@
 """Who is told of a session's events by name: `session.on("user_input_transcribed", callback)`."""
 
 import asyncio
+import difflib
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,14 @@ from agent_runtime.errors import UsageError
 from agent_runtime.events import Event
 
 Callback = Callable[[Any], Any]
+
+NAMES = frozenset(
+    {kind.type for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, Event)}
+    # Those that scripts written for livekit-agents listen to, and that nothing here raises yet.
+    | {"metrics_collected", "session_usage_updated", "overlapping_speech", "user_transcription_timeout"}
+    | {"eot_prediction", "tool_execution_updated", "debug_message"}
+)
+"""What one can listen to."""
 
 
 class Listeners:
@@ -27,6 +36,10 @@ class Listeners:
             raise UsageError(
                 f"The callback for {event!r} is a coroutine function; start a task in a plain one instead."
             )
+        if event not in NAMES:
+            near = difflib.get_close_matches(event, NAMES, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else "See docs/writing-an-agent.md for their names."
+            raise UsageError(f"A session has no event {event!r}. {hint}")
         self._callbacks.setdefault(event, []).append(callback)
 
     def remove(self, event: str, callback: Callback) -> None:

@@ -1180,6 +1180,26 @@ def test_two_calls_under_one_id_have_an_outcome_each() -> None:
     assert outputs(told) == [("r1", False), ("r2", False)]
 
 
+def test_a_plain_generator_is_a_node_too() -> None:
+    class Plainly(Agent):
+        def llm_node(self, chat_ctx: Any, tools: Any, model_settings: Any) -> Any:
+            yield "All "
+            yield "right."
+
+    assert asked(lambda: Plainly(instructions="")).said[-1] == ("assistant", "All right.")
+
+
+def test_an_agents_own_engine_is_looked_up_when_the_agent_is_made() -> None:
+    with pytest.raises(UsageError, match="Did you mean 'local/espeak'"):
+        Agent(instructions="", tts="local/espek")
+
+
+def test_an_event_that_does_not_exist_is_named() -> None:
+    session: AgentSession[None] = AgentSession()
+    with pytest.raises(UsageError, match="Did you mean 'agent_state_changed'"):
+        session.on("agent_state_change", print)
+
+
 def test_whoever_waits_for_idleness_does_not_wait_beyond_the_end() -> None:
     async def then(session: AgentSession[Any]) -> None:
         session.say(ONE_TWO)

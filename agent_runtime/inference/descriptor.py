@@ -106,6 +106,17 @@ def missing_keys(descriptor: Descriptor) -> list[str]:
     return [name for name in KEYS.get(descriptor.provider, ()) if not os.environ.get(name)]
 
 
+def check_name(descriptor: Descriptor) -> None:
+    """Refuse a name that means nothing, with what was near."""
+    kind, name = descriptor.kind, descriptor.name
+    if "|" in name:
+        raise UsageError(
+            f"The {WHAT[kind]} {name!r} names a fallback, which comes in a later version; take one of them."
+        )
+    if name not in LOCAL[kind] and descriptor.provider not in KEYS:
+        raise UsageError(f"Unknown {WHAT[kind]} {name!r}. {_hint(kind, name)}")
+
+
 def check(descriptor: Descriptor) -> None:
     """Refuse what cannot be made here.
 
@@ -114,13 +125,10 @@ def check(descriptor: Descriptor) -> None:
             not there yet.
     """
     kind, name = descriptor.kind, descriptor.name
+    check_name(descriptor)
     if name in LOCAL[kind]:
         return
     what, local = WHAT[kind], DEFAULTS[kind]
-    if "|" in name:
-        raise UsageError(f"The {what} {name!r} names a fallback, which comes in a later version; take one of them.")
-    if descriptor.provider not in KEYS:
-        raise UsageError(f"Unknown {what} {name!r}. {_hint(kind, name)}")
     missing = missing_keys(descriptor)
     if missing:
         raise UsageError(

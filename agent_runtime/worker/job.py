@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from agent_runtime.agent import Agent
     from agent_runtime.session import AgentSession
 
-ROOMS_COME_LATER = "LiveKit rooms come in a later version; talk to the agent with 'console' until then."
-
 SHUTDOWN_GRACE_S = 10.0
 """How long all shutdown callbacks of a call may take together."""
 
@@ -43,6 +41,14 @@ class JobProcess:
     userdata: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """Somebody in the room."""
+
+    identity: str
+    name: str = ""
+
+
 @dataclass(slots=True)
 class Job:
     """What is known of the call beforehand."""
@@ -64,13 +70,9 @@ class JobContext:
     async def connect(self, **_: Any) -> None:
         """Join the room. In the console there is nothing to join."""
 
-    async def wait_for_participant(self, *, identity: str | None = None) -> Any:
-        """The caller, once there.
-
-        Raises:
-            UsageError: this is no LiveKit room.
-        """
-        raise UsageError(f"There is no participant to wait for in the console. {ROOMS_COME_LATER}")
+    async def wait_for_participant(self, *, identity: str | None = None) -> "Participant":
+        """The caller. In the console there is one, who is there from the start."""
+        return Participant(identity or "caller")
 
     def add_shutdown_callback(self, callback: ShutdownCallback) -> None:
         """Await `callback()`, or `callback(reason)` if it takes one argument, when the call is over."""
