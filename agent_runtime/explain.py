@@ -129,7 +129,7 @@ def _described(kind: Kind, text: str, node: object, keys: tuple[tuple[str, bool]
             return NodePlan(kind, text, name, None, None, keys, missing=f"{name}.describe() failed: {error}")
         if isinstance(info, EngineInfo):
             made = f"{name} {info.version}" if info.version else name
-            missing = None if info.installed else _with_command(info)
+            missing = None if info.installed and info.missing is None else _with_command(info)
             return NodePlan(kind, text, made, info.licence, info.leaves_machine, keys, missing)
     ours = type(node).__module__.startswith("agent_runtime.")
     leaves = getattr(node, "leaves_machine", False if ours else None)

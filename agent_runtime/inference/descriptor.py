@@ -213,7 +213,7 @@ def _made(kind: Kind, given: str) -> Any:
 
 def _check_installed(node: Any) -> None:
     info = node.describe() if hasattr(node, "describe") else None
-    if info is not None and not info.installed:
+    if info is not None and (info.missing is not None or not info.installed):  # a model folder may be wrong, too
         missing = info.missing or f"{info.descriptor} is not installed."
         sentence = f"{info.descriptor} is not installed; install it with: {missing}"
         raise UsageError(sentence if missing.startswith("pip ") else missing)
