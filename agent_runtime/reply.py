@@ -18,6 +18,7 @@ from agent_runtime.agent import Agent, call_node
 from agent_runtime.audio.frame import AudioFrame
 from agent_runtime.channels import Channel
 from agent_runtime.chat import ChatContext, ChatMessage, FunctionCall, FunctionCallOutput
+from agent_runtime.errors import UsageError
 from agent_runtime.events import FirstSample, FirstToken, LlmRequested, PhraseReady, Stalled
 from agent_runtime.llm import ChatChunk, FunctionToolCall
 from agent_runtime.nodes.playout import Utterance
@@ -56,6 +57,13 @@ class Request:
     tool_choice: ToolChoice | None = None
     add_to_chat_ctx: bool = True
     chat_ctx: ChatContext | None = None
+
+    def __post_init__(self) -> None:
+        text, message = self.text, self.user_message
+        if text is not None and not isinstance(text, str | AsyncIterable):
+            raise UsageError(f"say() takes a text or an async iterable of texts, not {text!r}.")
+        if message is not None and not isinstance(message, ChatMessage):
+            raise UsageError(f"generate_reply(user_input=...) takes a text or a ChatMessage, not {message!r}.")
 
     @property
     def is_said_as_it_stands(self) -> bool:

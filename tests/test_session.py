@@ -1210,3 +1210,13 @@ def test_whoever_waits_for_idleness_does_not_wait_beyond_the_end() -> None:
             await waiting
 
     call([], then=then, until=1.0)
+
+
+def test_what_cannot_be_said_is_refused_at_once() -> None:
+    async def then(session: AgentSession[Any]) -> None:
+        with pytest.raises(UsageError, match=r"say\(\) takes a text .* not 5"):
+            session.say(5)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="takes a text or a ChatMessage, not 7"):
+            session.generate_reply(user_input=7)  # type: ignore[arg-type]
+
+    call([], then=then, until=0.5)
