@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -47,6 +48,7 @@ class Console:
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
+            preexec_fn=_hang_up_is_heard,
         )
         self._reader = threading.Thread(target=self._read, name="screen")
         self._reader.start()
@@ -158,3 +160,8 @@ def console(*arguments: str, env: Mapping[str, str], script: str = "agents/clock
         yield child
     finally:
         child.close()
+
+
+def _hang_up_is_heard() -> None:
+    """In the child: under nohup it would inherit that a hang-up is ignored."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
