@@ -49,8 +49,8 @@ GRACE_S = 2.0
 class AgentSession(Generic[Userdata]):
     """A pipeline of VAD, STT, LLM and TTS nodes round a turn machine.
 
-    Each node is a descriptor (``"local/espeak"``), an object, or None to do without it. What is left out is the engine on
-    this machine, for `vad`; the others are left out.
+    Each node is a descriptor (``"local/espeak"``), an object, or None to do without it. A `vad` that is not given is
+    ``"local/silero"`` where there is an `stt`; the other nodes are there only if they are given.
 
     Args:
         vad, stt, llm, tts: the nodes.
@@ -580,7 +580,7 @@ class AgentSession(Generic[Userdata]):
 
         return note
 
-    def phrase_ready(self, agent: Agent, raw: str) -> None:
+    def phrase_ready(self, raw: str) -> None:
         reply = current_reply.get(None)
         if reply is not None:
             reply.phrase_ready(raw)

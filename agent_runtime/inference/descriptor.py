@@ -80,10 +80,6 @@ class Descriptor:
     def provider(self) -> str:
         return self.name.partition("/")[0]
 
-    @property
-    def is_local(self) -> bool:
-        return self.provider == "local"
-
 
 def parse(kind: Kind, text: str) -> Descriptor:
     """Take a descriptor apart.

@@ -86,7 +86,6 @@ class Kept:
     """What a call leaves behind."""
 
     events: list[Event] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
     failure: BaseException | None = None
     machine_s: dict[str, float] = field(default_factory=dict)
     """Machine time that each engine took, where it is measured."""

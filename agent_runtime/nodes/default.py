@@ -72,7 +72,7 @@ async def _speak(agent: "Agent", tts: TTS, phrase: Phrase) -> AsyncGenerator[Aud
     """Speak a phrase. An engine that dies or hangs is started again, once, with the words that it had not finished."""
     told = False
     if phrase.spoken.strip():
-        agent.session.phrase_ready(agent, phrase.raw)
+        agent.session.phrase_ready(phrase.raw)
         spoken = 0.0
         words: list[tuple[float, str]] = []  # when each ends, in seconds
         text, lost = phrase.spoken, False
