@@ -49,6 +49,17 @@ class Channel(Generic[T]):
         self._items.append(item)
         self._wake_receiver()
 
+    def offer(self, item: T) -> bool:
+        """Queue `item` if there is room for it now, and say whether there was."""
+        if self._closed:
+            raise ChannelClosed
+        if self._senders or len(self._items) >= self._maxsize:
+            return False
+        self._items.append(item)
+        if self._receiver is not None:
+            self._wake_receiver()
+        return True
+
     async def send(self, item: T) -> None:
         """Queue `item`, waiting for room."""
         while not self._closed and len(self._items) >= self._maxsize:

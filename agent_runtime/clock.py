@@ -11,6 +11,7 @@ apart and never decides anything.
 
 import asyncio
 import time
+from asyncio import get_running_loop
 from collections.abc import Callable
 from concurrent.futures import Executor
 from datetime import datetime, timedelta
@@ -25,7 +26,7 @@ GRAIN_S = 1e-6
 
 def now() -> float:
     """Loop time in seconds. Only differences mean anything."""
-    return asyncio.get_running_loop().time()
+    return get_running_loop().time()
 
 
 async def sleep(seconds: float) -> None:

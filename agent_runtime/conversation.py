@@ -87,6 +87,7 @@ class Conversation:
         self._held_back: tuple[Reply, ChatMessage] | None = None
         """The user's turn whose reply was not heard yet: final only when it is, so that the user may go on."""
         self._timer: asyncio.TimerHandle | None = None
+        self._telling = False
         self.is_open = True
         """Whether what the user says starts a turn."""
         self._commits: list[asyncio.Future[str]] = []
@@ -110,8 +111,15 @@ class Conversation:
     def _tell(self, signal: signals.TurnEvent) -> None:
         if self._closed:
             return
-        for command in self.machine.handle(signal):
-            self._COMMANDS[type(command)](self, command)
+        outermost, self._telling = not self._telling, True
+        try:
+            for command in self.machine.handle(signal):
+                self._COMMANDS[type(command)](self, command)
+        finally:
+            if outermost:
+                self._telling = False
+        if not outermost:  # what is told on the way is settled with the whole
+            return
         if self._commits and not self.machine.commit_is_due:
             self._answer_commits("")
         self._set_timer()
@@ -119,16 +127,25 @@ class Conversation:
             self.wake_playout()
 
     def _set_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         deadline = self.machine.deadline
-        if deadline is not None:
-            self._timer = asyncio.get_running_loop().call_at(deadline, self._tick, deadline)
+        if deadline is None:
+            return
+        if self._timer is not None:
+            if self._timer.when() <= deadline:  # it comes, and looks again
+                return
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(deadline, self._tick)
 
-    def _tick(self, deadline: float) -> None:
-        # The loop may wake a clock's resolution too early.
-        self._guarded(self._tell, signals.Tick(max(deadline, clock.now())))
+    def _tick(self) -> None:
+        self._timer = None
+        deadline = self.machine.deadline
+        if deadline is None:
+            return
+        now = clock.now()
+        if now < deadline - clock.GRAIN_S:
+            self._set_timer()
+        else:  # the loop may wake a clock's resolution too early
+            self._guarded(self._tell, signals.Tick(max(deadline, now)))
 
     def look(self) -> None:
         """Something was decided that is no event: work out the states again."""

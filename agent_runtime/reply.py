@@ -226,13 +226,14 @@ class Reply:
                     if first and (content or tool_calls):
                         first = False
                         post(FirstToken(at=clock.now(), speech_id=self.handle.id, step=step))
-                    deadline.pause()  # the synthesiser may hold us back
                     if content:
                         if text is None:
                             text = Channel(TEXT_AHEAD)
                             self._speak(group, text=text, step=step)
                         said.append(content)
-                        await text.send(content)
+                        if not text.offer(content):
+                            deadline.pause()  # the synthesiser holds us back
+                            await text.send(content)
                         if len(said) == 1:
                             await clock.sleep(0)  # in a burst of text the first clause does not wait for the rest
                     if tool_calls and not may_call:
@@ -409,6 +410,8 @@ class _Watched:
             self.deadline.pause()
         try:
             piece = await anext(self._text)
+            if isinstance(self._text, Channel):  # what came in one burst is one piece
+                piece = "".join((piece, *self._text.drain()))
             self._say(piece)
             return piece
         except StopAsyncIteration:

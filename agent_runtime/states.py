@@ -14,6 +14,7 @@ TELLS_NOTHING = frozenset(
         events.FirstToken,
         events.LlmRequested,
         events.PhraseReady,
+        events.TurnCommitted,
         events.UserStateChanged,
     }
 )

@@ -33,16 +33,14 @@ async def stt_node(
             yield event
 
 
-async def llm_node(
+def llm_node(
     agent: "Agent", chat_ctx: ChatContext, tools: list[FunctionTool], model_settings: ModelSettings
 ) -> AsyncIterator[ChatChunk]:
-    """The agent's or the session's language model."""
+    """The agent's or the session's language model. What it gives is the model's own stream; closing that stops the model."""
     llm = agent.session.llm_of(agent)
     if llm is None:
         raise UsageError("This session has no language model; give AgentSession(llm=...), for example 'local/rules'.")
-    async with llm.chat(chat_ctx=chat_ctx, tools=tools, tool_choice=model_settings.tool_choice) as stream:
-        async for chunk in stream:
-            yield chunk
+    return aiter(llm.chat(chat_ctx=chat_ctx, tools=tools, tool_choice=model_settings.tool_choice))
 
 
 async def tts_node(
@@ -57,54 +55,75 @@ async def tts_node(
     if tts is None:
         raise UsageError("This session has no synthesiser; give AgentSession(tts=...), for example 'local/espeak'.")
     splitter = PhraseSplitter(agent.session.text_transform())
+    async with aclosing(_phrases(splitter, text)) as phrases:
+        async for phrase in phrases:
+            speaking = _Speaking(agent, tts, phrase)
+            while speaking.text:
+                try:
+                    async with aclosing(_generator(tts, speaking.text)) as frames:
+                        async for frame in frames:
+                            yield speaking.labelled(frame)
+                    speaking.text = ""
+                except (EngineDied, EngineStalled) as error:
+                    speaking.lost(error)
+            if not speaking.told:
+                yield AudioFrame(b"", tts.sample_rate, text=phrase.raw, spoken="")
+
+
+async def _phrases(splitter: PhraseSplitter, text: AsyncIterable[str]) -> AsyncGenerator[Phrase]:
     async for token in text:
         for phrase in splitter.push(token):
-            async with aclosing(_speak(agent, tts, phrase)) as frames:
-                async for frame in frames:
-                    yield frame
+            yield phrase
     for phrase in splitter.flush():
-        async with aclosing(_speak(agent, tts, phrase)) as frames:
-            async for frame in frames:
-                yield frame
+        yield phrase
 
 
-async def _speak(agent: "Agent", tts: TTS, phrase: Phrase) -> AsyncGenerator[AudioFrame]:
-    """Speak a phrase. An engine that dies or hangs is started again, once, with the words that it had not finished."""
-    told = False
-    if phrase.spoken.strip():
-        agent.session.phrase_ready(phrase.raw)
-        spoken = 0.0
-        words: list[tuple[float, str]] = []  # when each ends, in seconds
-        text, lost = phrase.spoken, False
-        while text:
-            try:
-                async with aclosing(_generator(tts, text)) as frames:
-                    async for frame in frames:
-                        if frame.words:
-                            words += [(spoken + word.end, word.text) for word in frame.words]
-                        spoken += frame.duration
-                        yield frame if told else _labelled(frame, phrase)
-                        told = True
-                text = ""
-            except (EngineDied, EngineStalled) as error:
-                if lost or (spoken and not tts.word_times):
-                    raise  # or nobody knows which words are missing
-                lost = True
-                agent.session.engine_restarted(tts.label)("stalled" if isinstance(error, EngineStalled) else "died")
-                text = " ".join(text.split()[sum(end <= spoken for end, _ in words) :])
-    if not told:
-        yield AudioFrame(b"", tts.sample_rate, text=phrase.raw, spoken="")
+class _Speaking:
+    """A phrase on its way through the engine, and how far it has come.
 
+    An engine that dies or hangs is started again, once, with the words that it had not finished.
+    """
 
-def _labelled(frame: AudioFrame, phrase: Phrase) -> AudioFrame:
-    return AudioFrame(
-        frame.data,
-        frame.sample_rate,
-        frame.num_channels,
-        text=phrase.raw,
-        spoken=phrase.spoken,
-        words=frame.words,
-    )
+    def __init__(self, agent: "Agent", tts: TTS, phrase: Phrase) -> None:
+        self.text = phrase.spoken if phrase.spoken.strip() else ""
+        """What is still to be spoken."""
+        self.told = False
+        """Whether a frame has carried the phrase's text."""
+        self._session = agent.session
+        self._tts = tts
+        self._phrase = phrase
+        self._spoken_s = 0.0
+        self._words: list[tuple[float, str]] = []  # when each ends, in seconds
+        self._restarted = False
+        if self.text:
+            agent.session.phrase_ready(phrase.raw)
+
+    def labelled(self, frame: AudioFrame) -> AudioFrame:
+        """Account for `frame`; the first one gets the text."""
+        for word in frame.words:
+            self._words.append((self._spoken_s + word.end, word.text))
+        self._spoken_s += frame.duration
+        if self.told:
+            return frame
+        self.told = True
+        phrase = self._phrase
+        return AudioFrame(
+            frame.data,
+            frame.sample_rate,
+            frame.num_channels,
+            text=phrase.raw,
+            spoken=phrase.spoken,
+            words=frame.words,
+        )
+
+    def lost(self, error: EngineDied | EngineStalled) -> None:
+        """The engine is gone: go on with the words it owes, or raise where nobody knows which they are."""
+        if self._restarted or (self._spoken_s and not self._tts.word_times):
+            raise error
+        self._restarted = True
+        self._session.engine_restarted(self._tts.label)("stalled" if isinstance(error, EngineStalled) else "died")
+        finished = sum(end <= self._spoken_s for end, _ in self._words)
+        self.text = " ".join(self.text.split()[finished:])
 
 
 def _generator(tts: TTS, text: str) -> AsyncGenerator[AudioFrame]:

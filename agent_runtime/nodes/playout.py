@@ -321,10 +321,12 @@ class Playout:
         if utterance is None or self._held:
             return
         frame = int(FRAME_S * sink.sample_rate)
-        while sink.queued_samples <= LEAD_S * sink.sample_rate - frame:
+        room = int(LEAD_S * sink.sample_rate) - sink.queued_samples
+        while room >= frame:
             pcm = utterance.take(frame)
             if not pcm:
                 return
+            room -= len(pcm) // 2
             if self._gain != 1.0 or self._last_gain != 1.0:
                 pcm = scale(pcm, self._last_gain, self._gain)
                 self._last_gain = self._gain

@@ -152,9 +152,16 @@ class PhraseSplitter:
 
     def _judge(self, word: str, at_line_end: bool, chars: int) -> bool:
         """Whether the phrase, `chars` long, ends behind `word`."""
-        ending = self._ending(word, at_line_end)
-        if not word.startswith(("```", "~~~")):
-            self._words += count(word)
+        if word.isalpha() and word.isascii() and not at_line_end:  # most words: nothing ends behind them
+            ending: Ending = "word"
+            self._last = word
+            if self._new_line:
+                self._new_line = self._block = False
+            self._words += 1.0
+        else:
+            ending = self._ending(word, at_line_end)
+            if not word.startswith(("```", "~~~")):
+                self._words += count(word)
         if not self._words:
             return chars >= _UNBROKEN_CHARS
         bounds = self._bounds
