@@ -17,7 +17,7 @@ from agent_runtime import clock
 from agent_runtime.chat import INSTRUCTION_ROLES, ChatContext, ChatMessage, FunctionCall, FunctionCallOutput
 from agent_runtime.errors import UsageError
 from agent_runtime.llm import LLM, ChatChunk, ChoiceDelta, FunctionToolCall, LLMStream
-from agent_runtime.providers.local import rules_calls, rules_talk
+from agent_runtime.providers.local import rules_calls, rules_commands, rules_questions, rules_talk
 from agent_runtime.providers.local.rules_calls import Call
 from agent_runtime.providers.local.rules_tools import ToolWords
 from agent_runtime.providers.local.rules_words import name_words
@@ -33,8 +33,14 @@ _FAREWELL_NAMES = frozenset(
     "end_call hang_up hangup end_conversation end_session finish_call close_call goodbye".split()
 )
 _FAREWELL = re.compile(
-    r"\b(?:end|ends|hang|hangs|finish|finishes|close|closes) (?:up\b|(?:the|this) (?:call|conversation))"
+    r"(?:^|[.;,:] +|\b(?:and|then|to|this|it|politely|tool) )"
+    r"(?:(?:end|finish|close)(?:s|es)? (?:the|this) (?:call|conversation)\b"
+    r"|(?:hangs?|hanging) up(?= *(?:$|[.;,:!\n]|(?:the|this) (?:call|phone|line|conversation)\b"
+    r"|(?:on|when|if|after|once|as|and|politely|now|because)\b)))"
 )
+"""A description that says that the tool ends the call. To hang up something else is not to hang up."""
+
+_HANGS_SOMETHING = re.compile(r"\bhangs? up (?:the|a|an|your|my|our|their)\b")
 _MAX_QUOTED_WORDS = 12
 _SURE_WITHOUT_CONFIDENCE = frozenset({"time", "date", "name", "arithmetic", "repeat", "help"})
 """Intents of several words that do no harm: a cough that was read as "yes" or "bye" must not be answered."""
@@ -124,12 +130,15 @@ class Conversation:
         text = (user.text_content or "").strip()
         if self._must:
             return self._forced(text)
+        pending = rules_questions.pending(self._messages, self._words)
         if not text:
-            return Answer("I did not catch that, please say it again.")
+            return _with_question("I did not catch that, please say it again.", pending)
         if user.transcript_confidence is not None and user.transcript_confidence < MIN_CONFIDENCE:
             intent = rules_talk.intent(text)
-            return self._talk(intent, text) if intent in _SURE_WITHOUT_CONFIDENCE else self._not_understood(text)
-        return self._reply(text)
+            if intent in _SURE_WITHOUT_CONFIDENCE:
+                return self._talk(intent, text)
+            return _with_question(self._not_understood(text), pending)
+        return self._reply(text, pending)
 
     # What there is to answer
 
@@ -166,17 +175,16 @@ class Conversation:
 
     # Answers to what the user said
 
-    def _reply(self, text: str) -> Answer:
-        pending = self._pending()
-        if pending is not None:
-            answer = self._answer_to_question(pending, text)
-            if answer is not None:
-                return answer
-        answers = [self._single(part) for part in self._parts(text)]
+    def _reply(self, text: str, pending: Call | None) -> Answer:
+        if pending is not None and (answer := self._answer_to_question(pending, text)) is not None:
+            return answer
+        answers = [self._single(part) for part in rules_commands.commands(text, self._words)]
         if any(answer is None for answer in answers):
             whole = self._single(text)
-            return whole if whole is not None else self._unknown(text)
+            return whole if whole is not None else _with_question(self._unknown(text), pending)
         found = [answer for answer in answers if answer is not None]
+        if any(answer.calls for answer in found) and rules_commands.taken_back(text):
+            return Answer("Okay, I will not do that.")
         if len(found) > 1:
             # "No, that is all": what is only polite is not worth an answer of its own.
             found = [a for a in found if a.calls or a.text not in ("Okay.", "You are welcome.")] or found[:1]
@@ -185,31 +193,16 @@ class Conversation:
             [call for answer in found for call in answer.calls],
         )
 
-    def _parts(self, text: str) -> list[str]:
-        """The commands in a sentence: "add milk and eggs and read my list" is two."""
-        if rules_talk.intent(text) is not None:
-            return [text]
-        commands: list[str] = []
-        for part in re.split(r"[,.;?!]\s+|[.;?!]$|\s+(?:and then|and also|and|then)\s+", text):
-            if not part or not part.strip():
-                continue
-            if commands and not (rules_talk.intent(part) or rules_calls.begins_command(part, self._words)):
-                commands[-1] += f" and {part}"
-            else:
-                commands.append(part)
-        return commands or [text]
-
     def _single(self, text: str) -> Answer | None:
         """The answer to one command; None where it is not known."""
         intent = rules_talk.intent(text)
         choice = rules_calls.choose(text, self._words)
-        if intent is not None and not (
-            choice.calls and not choice.calls[0].missing and intent in ("time", "date", "name")
-        ):
+        if intent is not None and not (choice.calls and _comes_before(choice.calls[0], intent)):
             return self._talk(intent, text)
         if choice.calls:
             return self._call(choice.calls)
-        return None
+        refusal = rules_commands.refusal(text, self._words)
+        return None if refusal is None else Answer(refusal)
 
     def _talk(self, intent: str, text: str) -> Answer:
         said = rules_talk.reply(intent, text, self._chat_ctx, clock.wall(), self._abilities())
@@ -219,7 +212,7 @@ class Conversation:
     def _call(self, calls: list[Call]) -> Answer:
         incomplete = next((call for call in calls if call.missing), None)
         if incomplete is not None:
-            return Answer(rules_calls.ask(incomplete))
+            return Answer(rules_questions.ask(incomplete))
         return Answer("Good-bye!" if calls[0].tool == self._farewell_tool() else "", calls)
 
     def _forced(self, text: str) -> Answer:
@@ -230,54 +223,38 @@ class Conversation:
         # A real model would make something up; the user's words are the best guess there is.
         return Answer("", [Call(call.tool, call.arguments | dict.fromkeys(call.missing, text)) for call in calls])
 
-    def _unknown(self, text: str) -> Answer:
+    def _unknown(self, text: str) -> str:
         unsure = rules_calls.choose(text, self._words).unsure
         if len(unsure) > 1:
             names = [f'"{" ".join(name_words(tool.name))}"' for tool in unsure[:3]]
-            return Answer(f"Did you mean {rules_talk.joined(names, 'or')}? Please say it again.")
+            return f"Did you mean {rules_talk.joined(names, 'or')}? Please say it again."
         return self._not_understood(text)
 
-    def _not_understood(self, text: str) -> Answer:
+    def _not_understood(self, text: str) -> str:
         words = text.strip(" .?!").split()
         quoted = " ".join(words[:_MAX_QUOTED_WORDS]) + (" and so on" if len(words) > _MAX_QUOTED_WORDS else "")
         said_before = any(
             message.role == "assistant" and NO_MODEL in (message.text_content or "") for message in self._messages
         )
         advice = 'Say "help" to hear what I can do.' if said_before else f"{NO_MODEL}: {HOW_TO_SET_ONE}."
-        return Answer(f'I did not understand "{quoted}". {advice}')
-
-    # A question of ours that is still open
-
-    def _pending(self) -> Call | None:
-        """The call whose missing argument we asked for last.
-
-        Nothing is remembered between requests: what was asked is found by asking it again.
-        """
-        spoken = [message for message in self._messages if message.role not in INSTRUCTION_ROLES]
-        if len(spoken) < 3 or spoken[-2].role != "assistant":
-            return None
-        asked = (spoken[-2].text_content or "").strip()
-        if not (asked.endswith("?") or spoken[-2].interrupted):
-            return None
-        before = next((message.text_content for message in reversed(spoken[:-2]) if message.role == "user"), None)
-        for part in self._parts(before) if before else ():
-            for call in rules_calls.choose(part, self._words).calls:
-                if call.missing and _is_said(rules_calls.ask(call), asked, cut=spoken[-2].interrupted):
-                    return call
-        return None
+        return f'I did not understand "{quoted}". {advice}'
 
     def _answer_to_question(self, pending: Call, text: str) -> Answer | None:
         """The call with its argument, or the question once more; None where the user went on to something else."""
-        if rules_talk.intent(text) not in (None, "yes", "no") or rules_calls.choose(text, self._words).calls:
+        if not rules_questions.is_answer(pending, text, self._words):
             return None
-        return self._call(rules_calls.complete(pending, text))
+        calls = rules_questions.complete(pending, text)
+        if calls == [pending] and rules_talk.intent(text) == "no":
+            return None
+        return self._call(calls)
 
     # The agent's tools
 
     def _farewell_tool(self) -> FunctionTool | None:
         """The tool that ends the call: by its name, or because its description says so."""
         for tool in self._tools:
-            ends = tool.name in _FAREWELL_NAMES or _FAREWELL.search(tool.description.lower())
+            told = tool.description.strip().lower()
+            ends = _FAREWELL.search(told) or (tool.name in _FAREWELL_NAMES and not _HANGS_SOMETHING.search(told))
             if ends and not tool.parameters.get("required"):
                 return tool
         return None
@@ -298,8 +275,13 @@ def _named_tool(tools: Sequence[FunctionTool], tool_choice: ToolChoice | None) -
     return tool
 
 
-def _is_said(question: str, said: str, *, cut: bool) -> bool:
-    return said.endswith(question) or (cut and bool(said) and question.startswith(said.rstrip(" .?!,:")))
+def _with_question(said: str, pending: Call | None) -> Answer:
+    return Answer(said if pending is None else f"{said} {rules_questions.ask(pending)}")
+
+
+def _comes_before(call: Call, intent: str) -> bool:
+    """Whether the application's tool is meant, and not what the rules know themselves by the same words."""
+    return not call.missing and (intent in ("time", "date", "name") or (intent == "repeat" and not call.arguments))
 
 
 def _ability(tool: FunctionTool) -> str:

@@ -3,13 +3,15 @@
 A tool is called only when enough speaks for it and it leads the next by a clear margin: asking again is better than a
 wrong call. Then its arguments are filled: documented values where they stand, numbers where numbers are wanted, and
 what remains of the sentence, less the words that only point back at the tool ("... to my shopping list"), for free text.
+What the user says not to do is never called.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from agent_runtime.providers.local.rules_numbers import read_number
 from agent_runtime.providers.local.rules_tools import Slot, ToolWords
 from agent_runtime.providers.local.rules_words import (
     DETERMINERS,
@@ -40,9 +42,6 @@ _CUES: dict[str, frozenset[str]] = {
 }
 """The word before an argument, and the parameters it is said before, where a tool takes more than one free text."""
 
-_QUESTIONS = {"to": "To whom?", "at": "At what time?", "on": "On what day?", "saying": "What should it say?"}
-"""What is asked for an argument that is said behind that word."""
-
 
 @dataclass(frozen=True)
 class Call:
@@ -55,30 +54,69 @@ class Call:
 
 @dataclass(frozen=True)
 class Choice:
-    """What the sentence came to: calls to make, or tools between which it does not decide."""
+    """What the sentence came to: calls to make, tools between which it does not decide, or one not to call."""
 
     calls: list[Call] = field(default_factory=list)
     unsure: list[FunctionTool] = field(default_factory=list)
+    refused: bool = False
 
 
 def choose(text: str, tools: Sequence[ToolWords], *, must: bool = False) -> Choice:
     """Find the tool that `text` asks for. `must`: take the best, however little speaks for it."""
     sentence = Sentence.of(text)
+    if sentence.denied is None or must:
+        return _choose(sentence, tools, must)
+    meant = _choose(sentence, [tool for tool in tools if tool.denies or tool.is_example(sentence)], must)
+    if meant.calls:
+        return meant
+    refused = _choose(sentence.denied, tools, must)
+    return Choice(refused=bool(refused.calls or refused.unsure or refused.refused))
+
+
+def _choose(sentence: Sentence, tools: Sequence[ToolWords], must: bool) -> Choice:
     other_verb = any(tool.says_verb(sentence) for tool in tools if not tool.asking)
-    ranked = sorted(((tool.points(sentence, other_verb=other_verb), tool) for tool in tools), key=lambda each: -each[0])
+    ranked = [(tool.points(_granted(tool, sentence), other_verb=other_verb), tool) for tool in tools]
+    ranked.sort(key=lambda each: -each[0])
     if not ranked:
         return Choice()
     points, best = ranked[0]
     runner_up = ranked[1][0] if len(ranked) > 1 else 0
     if must or (points >= MIN_POINTS and points - runner_up >= MIN_MARGIN):
-        return Choice(calls=fill(best, sentence))
+        return Choice(refused=True) if not must and _none_of_it(best, sentence) else Choice(calls=fill(best, sentence))
     return Choice(unsure=[tool.tool for score, tool in ranked if score >= MIN_POINTS and points - score < MIN_MARGIN])
+
+
+def _none_of_it(known: ToolWords, sentence: Sentence) -> bool:
+    """Whether "no" stands behind the verb: "order no tea", "add nothing"; in a text to pass on it may."""
+    verb = known.verb_at(sentence)
+    if verb is None or known.asking or known.denies or _passes_on(known):
+        return False
+    behind = sentence.words[verb + 1 + (known.particle in sentence.words[verb + 1 : verb + 2]) :]
+    return behind in (("nothing",), ("none",)) or (len(behind) > 1 and behind[0] in ("no", "not"))
+
+
+def _passes_on(known: ToolWords) -> bool:
+    return any(slot.free and cue(slot) == "saying" for slot in known.slots.values())
+
+
+def _granted(known: ToolWords, sentence: Sentence) -> Sentence:
+    """What is asked of a tool, less what is excepted; a text to pass on is left whole."""
+    return sentence if _passes_on(known) or known.is_example(sentence) else sentence.granted
 
 
 def begins_command(text: str, tools: Sequence[ToolWords]) -> bool:
     """Whether `text` starts with a tool's verb or like a question: "milk and read my list" is two commands."""
     sentence = Sentence.of(text)
-    return sentence.asks or any(sentence.words[:1] and sentence.words[0] in tool.verbs for tool in tools)
+    sentence = sentence.denied or sentence
+    return sentence.asks or any(
+        tool.is_example(sentence) or (sentence.words[:1] and sentence.words[0] in tool.verbs) for tool in tools
+    )
+
+
+def is_command(text: str, tools: Sequence[ToolWords]) -> bool:
+    """Whether `text` says a tool's verb or asks, and so is more than the name of something."""
+    sentence = Sentence.of(text)
+    return begins_command(text, tools) or any(tool.says_verb(sentence) for tool in tools)
 
 
 # Arguments
@@ -86,23 +124,60 @@ def begins_command(text: str, tools: Sequence[ToolWords]) -> bool:
 
 def fill(known: ToolWords, sentence: Sentence) -> list[Call]:
     """The calls that a sentence asks of a tool: more than one where its one free text lists several things."""
+    sentence = _granted(known, sentence)
     only = next(iter(known.slots.values())) if len(known.slots) == 1 else None
     if only is not None and only.values and (found := only.find_all(sentence.words)):
         values = [each.value for each in found]
         return [_call(known, {only.name: value}) for value in ([values] if only.many else values)]
-    arguments: dict[str, Any] = {}
-    used: set[int] = set()
+    arguments, used = by_look(known, sentence)
+    texts = _free_texts(known, sentence, used)
+    arguments |= {name: text for name, text in texts.items() if text}
+    return several(known, arguments)
+
+
+def by_look(known: ToolWords, sentence: Sentence, given: Collection[str] = ()) -> tuple[dict[str, Any], set[int]]:
+    """The arguments that can be told by their look, and the places of their words: values, numbers, times of day.
+
+    `given`: the names of those that are known already.
+    """
+    timed = _times(known, sentence)
+    arguments = {name: value for name, value in _time_arguments(known, sentence).items() if name not in given}
+    used = set(timed) if arguments else set()
     for slot in sorted(known.slots.values(), key=lambda slot: (not slot.values, not slot.required)):
-        left = [word if at not in used else "" for at, word in enumerate(sentence.words)]
+        if slot.name in arguments or slot.name in given or (slot is known.hour and timed):
+            continue
+        taken = used | set(timed) if slot.counts else used
+        left = [word if at not in taken else "" for at, word in enumerate(sentence.words)]
         if first := slot.find(left):
             arguments[slot.name] = [first.value] if slot.many else first.value
             used.update(range(first.start, first.end))
-    texts = _free_texts(known, sentence, used)
-    arguments |= {name: text for name, text in texts.items() if text}
-    return _several(known, arguments)
+    return arguments, used
 
 
-def _several(known: ToolWords, arguments: dict[str, Any]) -> list[Call]:
+def _time_arguments(known: ToolWords, sentence: Sentence) -> dict[str, Any]:
+    """The hour and the minute of a time of day; nothing where the tool has no place for the minute that was said."""
+    time = known.time_in(sentence)
+    if time is None or known.hour is None:
+        return {}
+    if known.minute is not None:
+        return {known.hour.name: time.hour, known.minute.name: time.minute}
+    if known.hour.kind == "number":
+        return {known.hour.name: time.hour + time.minute / 60}
+    return {} if time.minute else {known.hour.name: time.hour}
+
+
+def _times(known: ToolWords, sentence: Sentence) -> range:
+    """The places of the words of a time of day. Where a text takes the time, "at six" is one."""
+    if time := known.time_in(sentence):
+        return range(time.start, time.end)
+    if any(slot.free and cue(slot) == "at" for slot in known.slots.values()) and "at" in sentence.words:
+        at = sentence.words.index("at") + 1
+        read = read_number(sentence.words, at)
+        return range(at, read[1] if read and read[0] <= 24 else at)
+    return range(0)
+
+
+def several(known: ToolWords, arguments: dict[str, Any]) -> list[Call]:
     free = [slot for slot in known.slots.values() if slot.free and slot.name in arguments]
     parts = _listed(arguments[free[0].name]) if len(free) == 1 else []
     if parts and free[0].many:
@@ -118,11 +193,11 @@ def _call(known: ToolWords, arguments: dict[str, Any]) -> Call:
 
 
 def _listed(text: str) -> list[str]:
-    parts = [_bare(part.split()) for part in re.split(r"\s+(?:and|plus)\s+|\s*,\s*", text)]
+    parts = [bare(part.split()) for part in re.split(r"\s+(?:and|plus)\s+|\s*,\s*", text)]
     return [part for part in parts if part]
 
 
-def _bare(words: list[str]) -> str:
+def bare(words: list[str]) -> str:
     while words and words[0].lower() in DETERMINERS | {"and", "also"}:
         words = words[1:]
     while words and words[-1].lower() in TRAILING | {"and"}:
@@ -135,34 +210,38 @@ def _free_texts(known: ToolWords, sentence: Sentence, used: set[int]) -> dict[st
     wanted = [slot for slot in free if slot.required]
     if not free:
         return {}
-    left = _without_references(known, sentence, used)
+    left = without_references(known, sentence, used)
     texts: dict[str, str] = {}
-    main = next((slot for slot in wanted if _cue(slot) in (None, "saying")), wanted[0] if wanted else None)
+    main = next((slot for slot in wanted if cue(slot) in (None, "saying")), wanted[0] if wanted else None)
     for slot in free:
-        if slot is not main and (cue := _cue(slot)) is not None:
-            texts[slot.name], left = _after_cue(sentence, left, cue)
+        if slot is not main and (word := cue(slot)) is not None:
+            texts[slot.name], left = _after_cue(sentence, left, word, _times(known, sentence))
     if main is not None:
         words = [sentence.written[at] for at in left]
         while words and words[0].lower() in PREPOSITIONS | DETERMINERS | {"saying", "that", "says"}:
             words = words[1:]
-        texts[main.name] = _bare(words)
+        while words and cue(main) == "at" and words[-1].lower() in PREPOSITIONS:
+            words = words[:-1]
+        texts[main.name] = bare(words)
     return texts
 
 
-def _cue(slot: Slot) -> str | None:
+def cue(slot: Slot) -> str | None:
+    """The word that is said before an argument, by its name: "at" before a time."""
     return next((cue for cue, names in _CUES.items() if names.intersection(name_words(slot.name))), None)
 
 
-def _after_cue(sentence: Sentence, left: list[int], cue: str) -> tuple[str, list[int]]:
-    """What stands after `cue` up to the next word that may come before an argument, and what is left then."""
-    begin = next((i for i, at in enumerate(left) if sentence.words[at] == cue), None)
+def _after_cue(sentence: Sentence, left: list[int], word: str, times: range) -> tuple[str, list[int]]:
+    """What stands after `word` up to the next word that may come before an argument, and what is left then."""
+    begin = next((i for i, at in enumerate(left) if sentence.words[at] == word and at not in times), None)
     if begin is None:
         return "", left
-    end = next((i for i in range(begin + 1, len(left)) if sentence.words[left[i]] in _CUES), len(left))
-    return _bare([sentence.written[at] for at in left[begin + 1 : end]]), left[:begin] + left[end:]
+    behind = range(begin + 1, len(left))
+    end = next((i for i in behind if sentence.words[left[i]] in _CUES and left[i] not in times), len(left))
+    return bare([sentence.written[at] for at in left[begin + 1 : end]]), left[:begin] + left[end:]
 
 
-def _without_references(known: ToolWords, sentence: Sentence, used: set[int]) -> list[int]:
+def without_references(known: ToolWords, sentence: Sentence, used: set[int]) -> list[int]:
     """The places of the words that may be an argument: behind the verb, less what only points at the tool."""
     words = sentence.words
     verb = known.verb_at(sentence)
@@ -198,41 +277,3 @@ def _reference(words: Sequence[str], at: int, own: frozenset[str], nouns: frozen
         return begin
     # "the shopping bag": a word of the tool that only describes the next is no reference.
     return at if stem(words[at - 1]) in nouns or at == len(words) or words[at] in SMALL else begin
-
-
-def ask(call: Call) -> str:
-    """The question for the first argument that is missing, the same for the same tool at each time."""
-    known = ToolWords(call.tool)
-    slot = known.slots[call.missing[0]]
-    called = " ".join(name_words(slot.name))
-    if slot.values:
-        *others, last = slot.values
-        return f"Which {called}: {', '.join(others)} or {last}?" if others else f"Which {called}: {last}?"
-    if slot.kind in ("integer", "number"):
-        return f"How many {called}?" if called.endswith("s") else f"What number for {called}?"
-    if slot.kind == "boolean":
-        return f"On or off for {called}?"
-    cue = _cue(slot)
-    if cue is None and not known.asking:
-        particle = f" {known.particle}" if known.particle else ""
-        return f"What should I {known.verb}{particle}?"
-    return _QUESTIONS.get(cue or "", f"Which {called}?")
-
-
-def complete(call: Call, text: str) -> list[Call]:
-    """A call that lacked an argument, with the answer to `ask` in it."""
-    known = ToolWords(call.tool)
-    slot = known.slots[call.missing[0]]
-    sentence = Sentence.of(text)
-    if not slot.free:
-        found = slot.find(sentence.words)
-        value = None if found is None else [found.value] if slot.many else found.value
-    else:
-        kept = _without_references(known, sentence, set())
-        words = [sentence.written[at] for at in kept]
-        while words and words[0].lower() in PREPOSITIONS | DETERMINERS | {"it", "it's", "is"}:
-            words = words[1:]
-        value = _bare(words)
-    if value is None or value == "":
-        return [call]
-    return _several(known, {**call.arguments, slot.name: value})

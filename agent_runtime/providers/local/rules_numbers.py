@@ -9,6 +9,7 @@ from agent_runtime.providers.local.phrases import NUMBERS
 _SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9}
 _ONES = {word: value for word, value in NUMBERS.items() if value < 20}
 _TENS = {word: value for word, value in NUMBERS.items() if 20 <= value < 100 and " " not in word}
+_HYPHENED = {word.replace(" ", "-"): value for word, value in NUMBERS.items() if 20 < value < 100 and " " in word}
 _WORDS = {value: word for word, value in (_ONES | _TENS).items()}
 _LARGEST_SPELLED = 10**6
 _LARGEST = 10**15
@@ -19,7 +20,7 @@ def read_number(words: Sequence[str], at: int = 0) -> tuple[Fraction, int] | Non
     """The number that begins at `words[at]`, and the index behind it; None where none begins.
 
     Reads digits (``"12"``, ``"3.5"``) and words (``["twenty", "one"]``, ``["a", "hundred", "and", "five"]``,
-    ``["three", "point", "five"]``).
+    ``["three", "point", "five"]``, ``["twenty-five"]``).
     """
     if at < len(words) and re.fullmatch(r"\d+(\.\d+)?", words[at]):
         return Fraction(words[at]), at + 1
@@ -35,6 +36,8 @@ def read_number(words: Sequence[str], at: int = 0) -> tuple[Fraction, int] | Non
             group, room = group + _TENS[word], 10
         elif word in _ONES and (_ONES[word] < room or room == 100):
             group, room = group + _ONES[word], 1
+        elif word in _HYPHENED and room > 20:
+            group, room = group + _HYPHENED[word], 1
         elif word == "hundred" and 0 < group < 10:
             group, room = group * 100, 100
         elif word in _SCALES and group:

@@ -25,11 +25,21 @@ MORE: dict[str, tuple[str, ...]] = {
         "(thanks | thank you | no thanks | no thank you) (that is | that's) all",
     ),
     "stop": ("forget (it | that)", "that is enough", "enough", "shut up"),
-    "repeat": ("what", "sorry", "what was that", "once more", "once again", "can you repeat that"),
+    "repeat": (
+        "repeat [yourself | (the | your) [last] answer | what you said | what you just said]",
+        "(can | could | would | will) you [please] (repeat [that | it | yourself] | say (that | it) again)",
+        "(what | sorry | again)",
+        "what was that",
+        "(say | tell me) [that | it] (again | once more | one more time)",
+        "(once more | once again | one more time)",
+    ),
     "help": ("what can [i] you do", "what do you do", "what are you able to do", "what else can you do"),
+    "no": ("(do not | don't) [do (it | that)]", "nothing [else]", "no [one | more]", "nobody", "none", "not now"),
     "yes": ("yes [i | we] do", "right", "correct", "ok", "fine", "great"),
 }
 """Besides `phrases.INTENTS`: what people type, or say where the recogniser knows more than the grammar."""
+
+TAKE_YOUR_TIME = "Take your time."
 
 _FILLERS = re.compile(
     r"^(?:(?:um|uh|er|erm|well|so|and|then|but|now|okay|ok|hey|hi|hello|please|yes|no|thanks|thank you|also|actually"
@@ -88,7 +98,7 @@ def reply(name: str, text: str, chat_ctx: ChatContext, now: datetime, abilities:
         case "arithmetic":
             return arithmetic(text) or arithmetic(_FILLERS.sub("", spoken(text))) or "I cannot work that out."
         case "repeat":
-            return _last_said(chat_ctx) or "I have not said anything yet."
+            return _last_answer(chat_ctx) or "I have not said anything yet."
         case "help":
             return _help(abilities)
         case "goodbye":
@@ -96,7 +106,7 @@ def reply(name: str, text: str, chat_ctx: ChatContext, now: datetime, abilities:
         case "thanks":
             return "You are welcome."
         case "wait":
-            return "Take your time."
+            return TAKE_YOUR_TIME
         case _:
             return "Okay."
 
@@ -136,10 +146,15 @@ def _name(chat_ctx: ChatContext) -> str:
     return "Nobody has given me a name."
 
 
-def _last_said(chat_ctx: ChatContext) -> str | None:
-    return next(
-        (message.text_content for message in reversed(chat_ctx.messages()) if message.role == "assistant"), None
-    )
+def _last_answer(chat_ctx: ChatContext) -> str:
+    """All that was said since the user's turn before this one: before a tool call and after it."""
+    said: list[str] = []
+    for message in reversed(chat_ctx.messages()):
+        if message.role == "assistant":
+            said.insert(0, (message.text_content or "").strip())
+        elif message.role == "user" and any(said):
+            break
+    return " ".join(text for text in said if text)
 
 
 def _help(abilities: list[str]) -> str:

@@ -14,7 +14,18 @@ from typing import Any
 
 from agent_runtime.providers.local.grammar import PARTICLES, spoken
 from agent_runtime.providers.local.rules_numbers import read_number
-from agent_runtime.providers.local.rules_words import ASKING, QUESTION, VERBS, Sentence, name_words, stem, stems
+from agent_runtime.providers.local.rules_times import Clock, find_time
+from agent_runtime.providers.local.rules_words import (
+    ASKING,
+    DETERMINERS,
+    NEGATIVE,
+    QUESTION,
+    VERBS,
+    Sentence,
+    name_words,
+    stem,
+    stems,
+)
 from agent_runtime.signatures import schema_values
 from agent_runtime.tools import FunctionTool
 
@@ -55,11 +66,15 @@ class Slot:
     def free(self) -> bool:
         return self.kind == "string" and not self.values
 
+    @property
+    def counts(self) -> bool:
+        return self.kind in ("integer", "number")
+
     def find(self, words: Sequence[str]) -> Found | None:
         """Its value, where that can be told by its look: a documented value, a number, on or off."""
         if self.values:
             return self._find_listed(words)
-        if self.kind in ("integer", "number"):
+        if self.counts:
             return self._find_number(words)
         if self.kind == "boolean":
             at = next((at for at, word in enumerate(words) if word in _TRUE | _FALSE), None)
@@ -86,7 +101,7 @@ class Slot:
         return sorted(found, key=lambda each: each.start)
 
     def _typed(self, value: str) -> Any:
-        if self.kind in ("integer", "number"):
+        if self.counts:
             return float(value) if "." in value else int(value)
         return value
 
@@ -146,6 +161,27 @@ class ToolWords:
             for name, schema in self.parameters.get("properties", {}).items()
         }
 
+    @cached_property
+    def denies(self) -> bool:
+        """Whether "do not ..." means this tool: ``do_not_disturb``."""
+        return bool(NEGATIVE.intersection(name_words(self.tool.name)))
+
+    @cached_property
+    def hour(self) -> Slot | None:
+        """The parameter for the hour of a time of day, not for a number of hours."""
+        return self._counting("hour") or (self._counting("hours") if self.minute else None)
+
+    @cached_property
+    def minute(self) -> Slot | None:
+        return self._counting("minute") or (self._counting("minutes") if self._counting("hours") else None)
+
+    def _counting(self, word: str) -> Slot | None:
+        return next((slot for slot in self.slots.values() if slot.counts and word in name_words(slot.name)), None)
+
+    def time_in(self, sentence: Sentence) -> Clock | None:
+        """The time of day in a sentence, the numbers of which are no other argument."""
+        return find_time(sentence.words, bare=self.hour is not None)
+
     @property
     def takes_text(self) -> bool:
         return any(slot.free and slot.required for slot in self.slots.values())
@@ -164,11 +200,22 @@ class ToolWords:
         """Where its verb stands: among the first words, for further on it is part of what is said."""
         # First of all for what only asks: "the list" has no verb in it.
         within = sentence.words[: 1 if self.asking else 3]
-        return next((at for at, word in enumerate(within) if word in self.verbs), None)
+        # "The remove button" has none either.
+        return next(
+            (
+                at
+                for at, word in enumerate(within)
+                if word in self.verbs and not DETERMINERS.intersection(within[:at][-1:])
+            ),
+            None,
+        )
+
+    def is_example(self, sentence: Sentence) -> bool:
+        return " ".join(sentence.words) in self.examples
 
     def points(self, sentence: Sentence, *, other_verb: bool) -> int:
         """What the sentence earns it; 0 where it cannot be meant. `other_verb`: another tool's verb was said."""
-        if " ".join(sentence.words) in self.examples:
+        if self.is_example(sentence):
             return 100
         said = self.says_verb(sentence)
         implied = self.asking and not said and not other_verb and (sentence.asks or sentence.names)
@@ -178,13 +225,19 @@ class ToolWords:
         points = (2 if self.asking else 3) * said + implied + 2 * len(nouns) + min(3, len(described)) + 2 * len(values)
         if not self.takes_text:
             points -= len(self._unexplained(sentence, heard))
-        alone = said and not self.asking and (self.takes_text or not self.nouns or (not self.slots and bool(nouns)))
+        alone = said and not self.asking and (self._verb_will_do(sentence) or (not self.slots and bool(nouns)))
         eligible = (said or implied) and bool(nouns or described or values or alone)
         return points if eligible and (nouns or not self.asking) else 0
+
+    def _verb_will_do(self, sentence: Sentence) -> bool:
+        """Whether the verb alone means the tool: "add milk" does, "take a walk" is not to remove one."""
+        return not self.nouns or (self.takes_text and self.verb in sentence.words[:3])
 
     def _unexplained(self, sentence: Sentence, heard: frozenset[str]) -> frozenset[str]:
         known = self.nouns | self.described | self.verbs | stems([*self.slots, self.particle]) | QUESTION
         for slot in self.slots.values():
             found = slot.find(sentence.words)
             known |= stems(sentence.words[found.start : found.end]) if found else frozenset()
+        if (time := self.time_in(sentence)) and any(slot.counts for slot in self.slots.values()):
+            known |= stems(sentence.words[time.start : time.end])
         return frozenset(word for word in heard if word not in known and not word.isdigit())

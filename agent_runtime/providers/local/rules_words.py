@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from agent_runtime.providers.local.grammar import spoken
 
@@ -57,10 +58,25 @@ DETERMINERS = frozenset("a an the my our your some any this that".split())
 PREPOSITIONS = frozenset("to of on onto in into at for from off with about by".split())
 TRAILING = frozenset("please now too also thanks then today".split())
 _POLITE = re.compile(
-    r"^(?:(?:um|uh|er|well|so|and|then|but|now|okay|ok|hey|hi|hello|please|yes|no|also|actually|just|thanks|thank you"
-    r"|(?:can|could|would|will) (?:you|i|we)|i (?:want|need|would like|'d like)(?: you)? to|i'd like(?: you)? to"
-    r"|i want you to|let's|let us|go ahead and|do you mind) )+"
+    r"^(?:(?:um|uh|er|well|so|and|then|but|now|okay|ok|hey|hi|hello|please|yes|no(?! (?:need|reason)\b)|also|actually"
+    r"|just|thanks|thank you|(?:can|could|would|will) (?:you|i|we)|i (?:want|need|would like|'d like)(?: you)? to"
+    r"|i'd like(?: you)? to|i want you to|let's|let us|go ahead and|do you mind"
+    r"|(?:can't|couldn't|won't|wouldn't) you|why (?:not|don't (?:you|we|i))|(?:do not|don't|never) forget to) )+"
 )
+_DENIAL = re.compile(
+    r"(?:(?:please|just|i|you|we|i'd|you'd|we'd|do|does|did|can|could|would|will|should|must|shall|may|might|need|had"
+    r"|better|rather|prefer|want|to|that) )*"
+    r"(?:not|never|don't|dont|doesn't|didn't|won't|can't|cannot|couldn't|wouldn't|shouldn't|mustn't|needn't"
+    r"|(?:there is |there's )?no (?:need|reason)) "
+    r"(?:(?:i|you|we|us|me|want|wish|need|like|have|dare|ever|even|for|to|be|please|just|actually|now|think|should"
+    r"|would|that) )*"
+)
+"""What stands before a command and makes it one not to do: "do not", "I don't want you to", "there is no need to"."""
+
+_AUXILIARIES = frozenset("i'm am are is was were be do does did can could will would should must may might".split())
+
+NEGATIVE = frozenset("not never no dont without".split())
+"""Words in a tool's name that say "not": such a tool is meant by "do not ...", as ``do_not_disturb`` is."""
 
 
 def stem(word: str) -> str:
@@ -81,6 +97,13 @@ def name_words(name: str) -> list[str]:
     return spoken(re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[_-]", " ", name)).split()
 
 
+def _kept(word: str, then: str) -> int | None:
+    """How many of two words stay before an exception; None where none begins: "the do not disturb sign" has none."""
+    if word == "except" or (word in ("but", "and") and then == "not"):
+        return 0
+    return 1 if then in ("not", "except") and word not in _AUXILIARIES else None
+
+
 @dataclass(frozen=True)
 class Sentence:
     """What the user said, as words in lower case, each beside itself as it was written."""
@@ -99,6 +122,26 @@ class Sentence:
         while end > skip + 1 and words[end - 1] in TRAILING:
             end -= 1
         return cls(tuple(words[skip:end]), tuple(written[skip:end]))
+
+    @cached_property
+    def denied(self) -> "Sentence | None":
+        """What the user says not to do: "turn on the light" of "please don't turn on the light"; None for the rest."""
+        denial = _DENIAL.match(" ".join(self.words) + " ")
+        if denial is None:
+            return None
+        skip = len(denial[0].split())
+        return Sentence(self.words[skip:], self.written[skip:])
+
+    @cached_property
+    def granted(self) -> "Sentence":
+        """Without what it excepts: "add milk" of "add milk but not eggs", "add milk not eggs"."""
+        if self.asks:
+            return self
+        pairs = enumerate(zip(self.words, self.words[1:], strict=False))
+        end = next(
+            (at + kept for at, (word, then) in pairs if (kept := _kept(word, then)) is not None), len(self.words)
+        )
+        return Sentence(self.words[:end], self.written[:end])
 
     @property
     def asks(self) -> bool:

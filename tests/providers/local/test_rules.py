@@ -4,129 +4,15 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import product
-from typing import Any
 
 import pytest
 
-from agent_runtime import virtual
 from agent_runtime.chat import ChatContext, FunctionCall, FunctionCallOutput
 from agent_runtime.errors import UsageError
-from agent_runtime.llm import ChatChunk, FunctionToolCall
 from agent_runtime.providers.local import grammar, phrases, rules_numbers, rules_talk
 from agent_runtime.providers.local.rules import NO_MODEL, RulesLLM
-from agent_runtime.tools import INTERNAL_ERROR, FunctionTool, ToolChoice, find_function_tools, function_tool, tool_hint
-
-
-class Shop:
-    @function_tool
-    async def add_item(self, item: str) -> None:
-        """Add an item to the shopping list.
-
-        Args:
-            item: What to buy
-        """
-
-    @function_tool
-    async def remove_item(self, item: str) -> None:
-        """Remove an item from the shopping list.
-
-        Args:
-            item: What is not needed any more
-        """
-
-    @function_tool
-    async def read_list(self) -> None:
-        """Read the shopping list, for example "what do i still need"."""
-
-    @function_tool
-    async def end_call(self) -> None:
-        """End the call, after saying good-bye."""
-
-
-class House:
-    @function_tool
-    async def turn_on_light(self, room: str) -> None:
-        """Turn on the light in a room.
-
-        Args:
-            room: kitchen, bedroom or garage
-        """
-
-    @function_tool
-    async def turn_off_light(self, room: str) -> None:
-        """Turn off the light in a room.
-
-        Args:
-            room: kitchen, bedroom or garage
-        """
-
-    @function_tool
-    async def set_timer(self, minutes: int, label: str = "") -> None:
-        """Set a timer."""
-
-    @function_tool
-    async def get_weather(self, city: str) -> None:
-        """Look up the weather in a city."""
-
-    @function_tool
-    async def book_table(self, people: int, time: str) -> None:
-        """Book a table."""
-
-    @function_tool
-    async def send_message(self, to: str, message: str) -> None:
-        """Send a message to somebody."""
-
-
-SHOP = find_function_tools(Shop())
-HOUSE = find_function_tools(House())
-
-Calls = list[tuple[str, dict[str, Any]]]
-
-
-class Call:
-    """A typed conversation with the rules; tools answer what `outputs` says, else "ok"."""
-
-    def __init__(self, tools: Sequence[FunctionTool] = (), instructions: str = "Be brief.") -> None:
-        self.ctx = ChatContext.empty()
-        self.ctx.add_message(role="system", content=instructions)
-        self.tools = tools
-        self.outputs: dict[str, str] = {}
-        self.llm = RulesLLM()
-
-    def say(self, text: str, *, confidence: float | None = None) -> tuple[str, Calls]:
-        """The whole answer to what the user says: all that is spoken, and the calls."""
-        self.ctx.add_message(role="user", content=text, transcript_confidence=confidence)
-        spoken, calls = self.ask()
-        if calls:
-            for call in calls:
-                output = self.outputs.get(call.name, "ok")
-                self.ctx.insert(FunctionCall(call_id=call.call_id, name=call.name, arguments=call.arguments))
-                self.ctx.insert(FunctionCallOutput(call_id=call.call_id, name=call.name, output=output, is_error=False))
-            spoken += self.ask(tool_choice="none")[0]
-        return spoken, [(call.name, json.loads(call.arguments)) for call in calls]
-
-    def ask(self, tool_choice: ToolChoice | None = None) -> tuple[str, list[FunctionToolCall]]:
-        chunks = self.chunks(tool_choice)
-        spoken = "".join(chunk.delta.content or "" for chunk in chunks if chunk.delta)
-        if spoken:
-            self.ctx.add_message(role="assistant", content=spoken)
-        return spoken, [call for chunk in chunks if chunk.delta for call in chunk.delta.tool_calls]
-
-    def chunks(self, tool_choice: ToolChoice | None = None) -> list[ChatChunk]:
-        async def main() -> list[ChatChunk]:
-            async with self.llm.chat(chat_ctx=self.ctx, tools=self.tools, tool_choice=tool_choice) as stream:
-                return [chunk async for chunk in stream]
-
-        return virtual.run(main())
-
-
-def said(text: str, tools: Sequence[FunctionTool] = (), **options: Any) -> str:
-    return Call(tools, **options).say(text)[0]
-
-
-def called(text: str, tools: Sequence[FunctionTool]) -> Calls:
-    return Call(tools).say(text)[1]
-
+from agent_runtime.tools import INTERNAL_ERROR, FunctionTool, ToolChoice, function_tool, tool_hint
+from tests.providers.local.typed import HOUSE, SHOP, Call, Calls, called, said
 
 # Phrases of the grammar, spelled out
 
@@ -249,6 +135,41 @@ class TestTalk:
         first = call.say("what is seven times six")[0]
         assert call.say("pardon")[0] == first
         assert call.say("say that again please")[0] == first
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "repeat",
+            "Repeat, please.",
+            "can you repeat",
+            "could you please say that again",
+            "say it once more",
+            "again",
+            "one more time",
+            "repeat your last answer",
+        ],
+    )
+    def test_each_way_to_ask_for_it(self, text: str) -> None:
+        call = Call(SHOP)
+        first = call.say("what is seven times six")[0]
+        assert call.say(text) == (first, [])
+
+    def test_it_repeats_what_it_said_before_a_tool_call_and_after_it(self) -> None:
+        call = Call(SHOP)
+        assert len(call.say("what time is it and add milk")[1]) == 1
+        assert call.say("repeat") == ("It is nine thirty in the morning. Ok.", [])
+
+    def test_a_tool_that_repeats_comes_first(self) -> None:
+        @function_tool
+        async def repeat() -> None:
+            """Repeat the song."""
+
+        @function_tool
+        async def say(text: str) -> None:
+            """Say something."""
+
+        assert called("repeat", [repeat]) == [("repeat", {})]
+        assert called("say that again", [say]) == []
 
     def test_help_tells_of_the_tools(self) -> None:
         answer = said("what can you do", SHOP)
@@ -421,73 +342,28 @@ class TestTools:
 
         assert called("what time is it", [get_time]) == [("get_time", {})]
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "take a walk",
+            "I put on my shoes",
+            "put your hands up",
+            "drop dead",
+            "cross the road",
+            "note that I am late",
+            "the remove button",
+            "could you take a seat",
+        ],
+    )
+    def test_a_verb_that_only_means_the_same_needs_more_than_itself(self, text: str) -> None:
+        answer, calls = Call(SHOP).say(text)
+        assert calls == []
+        assert "I did not understand" in answer
+
     def test_small_talk_and_a_tool_in_one_sentence(self) -> None:
         answer, calls = Call(SHOP).say("add milk and what time is it")
         assert calls == [("add_item", {"item": "milk"})]
         assert answer.startswith("It is nine thirty")
-
-
-class TestMissingArguments:
-    @pytest.mark.parametrize(
-        ("tools", "text", "question", "reply", "calls"),
-        [
-            (SHOP, "add something", "What should I add?", "milk", [("add_item", {"item": "milk"})]),
-            (
-                SHOP,
-                "add an item",
-                "What should I add?",
-                "some milk and eggs please",
-                [("add_item", {"item": "milk"}), ("add_item", {"item": "eggs"})],
-            ),
-            (
-                HOUSE,
-                "turn on the light",
-                "Which room: kitchen, bedroom or garage?",
-                "in the kitchen",
-                [("turn_on_light", {"room": "kitchen"})],
-            ),
-            (HOUSE, "set a timer", "How many minutes?", "five", [("set_timer", {"minutes": 5})]),
-            (
-                HOUSE,
-                "book a table for two",
-                "At what time?",
-                "at seven",
-                [("book_table", {"people": 2, "time": "seven"})],
-            ),
-            (HOUSE, "what's the weather", "Which city?", "in Paris", [("get_weather", {"city": "Paris"})]),
-        ],
-    )
-    def test_they_are_asked_for(
-        self, tools: list[FunctionTool], text: str, question: str, reply: str, calls: Calls
-    ) -> None:
-        call = Call(tools)
-        assert call.say(text) == (question, [])
-        assert call.say(reply)[1] == calls
-
-    def test_what_is_no_answer_is_asked_again(self) -> None:
-        call = Call(HOUSE)
-        question = call.say("turn on the light")[0]
-        assert call.say("in the bathroom") == (question, [])
-
-    @pytest.mark.parametrize(
-        ("reply", "answer", "calls"),
-        [
-            ("never mind", "Okay.", []),
-            ("what time is it", "It is nine thirty in the morning.", []),
-            ("read my list", "Ok.", [("read_list", {})]),
-        ],
-    )
-    def test_the_user_may_go_on_to_something_else(self, reply: str, answer: str, calls: Calls) -> None:
-        call = Call(SHOP)
-        call.say("add something")
-        assert call.say(reply) == (answer, calls)
-
-    def test_a_question_that_was_cut_short_was_asked_too(self) -> None:
-        call = Call(HOUSE)
-        call.say("turn on the light")
-        question = call.ctx.messages()[-1]
-        question.content, question.interrupted = ["Which room: kitchen,"], True
-        assert call.say("garage")[1] == [("turn_on_light", {"room": "garage"})]
 
 
 class TestOutcomes:
@@ -557,6 +433,43 @@ class TestGoodbye:
             """Hang up when the caller is done."""
 
         assert Call([finish]).say("goodbye")[1] == [("finish", {})]
+
+    def test_a_name_that_begins_like_one_ends_nothing(self) -> None:
+        @function_tool
+        async def hang_up_the_picture() -> None:
+            """Hang up the picture on the wall."""
+
+        assert Call([hang_up_the_picture]).say("hang up the picture") == ("Ok.", [("hang_up_the_picture", {})])
+        assert Call([hang_up_the_picture]).say("goodbye") == ("Good-bye!", [])
+        assert Call([hang_up_the_picture, *SHOP]).say("hang up")[1] == [("end_call", {})]
+
+    @pytest.mark.parametrize(
+        ("description", "ends"),
+        [
+            ("Hang up.", True),
+            ("Hang up", True),
+            ("Use this to hang up when the caller is done.", True),
+            ("Say good-bye and end the call.", True),
+            ("Politely ends this conversation.", True),
+            ("Hang up the phone.", True),
+            ("Hang up a picture.", False),
+            ("Hang up washing on the line.", False),
+            ("Save the notes before you end the call.", False),
+            ("Ask a colleague. Does not end the call.", False),
+        ],
+    )
+    def test_what_a_description_says(self, description: str, ends: bool) -> None:
+        async def finish() -> None: ...
+
+        tool = function_tool(finish, description=description)
+        assert Call([tool]).say("goodbye")[1] == ([("finish", {})] if ends else [])
+
+    def test_a_name_is_not_believed_against_the_description(self) -> None:
+        @function_tool
+        async def hang_up() -> None:
+            """Hang up a picture."""
+
+        assert Call([hang_up]).say("goodbye") == ("Good-bye!", [])
 
     def test_without_a_tool_it_only_says_so(self) -> None:
         assert Call().say("goodbye") == ("Good-bye!", [])
