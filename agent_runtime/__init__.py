@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from agent_runtime.chat import ChatMessage as ChatMessage
     from agent_runtime.chat import FunctionCall as FunctionCall
     from agent_runtime.chat import FunctionCallOutput as FunctionCallOutput
+    from agent_runtime.errors import UsageError as UsageError
     from agent_runtime.llm import ChatChunk as ChatChunk
     from agent_runtime.session import AgentSession as AgentSession
     from agent_runtime.speech import SpeechHandle as SpeechHandle
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from agent_runtime.types import NOT_GIVEN as NOT_GIVEN
     from agent_runtime.types import ModelSettings as ModelSettings
     from agent_runtime.worker.job import JobContext as JobContext
+    from agent_runtime.worker.job import JobProcess as JobProcess
     from agent_runtime.worker.server import AgentServer as AgentServer
 
     from . import cli as cli
@@ -43,12 +45,14 @@ _HOMES = {
     "FunctionCallOutput": "chat",
     "FunctionTool": "tools",
     "JobContext": "worker.job",
+    "JobProcess": "worker.job",
     "ModelSettings": "types",
     "NOT_GIVEN": "types",
     "RunContext": "tools",
     "SpeechHandle": "speech",
     "StopResponse": "tools",
     "ToolError": "tools",
+    "UsageError": "errors",
     "cli": "",
     "function_tool": "tools",
 }

@@ -13,12 +13,14 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 from weakref import WeakKeyDictionary
 
 from agent_runtime.errors import UsageError
 
 ChatRole = Literal["developer", "system", "user", "assistant"]
+
+ROLES: tuple[ChatRole, ...] = get_args(ChatRole)
 
 ChatContent = str | dict[str, Any]
 """Text, or a part of another kind (``{"type": "image_content", ...}``) that goes to the model as it stands."""
@@ -92,6 +94,7 @@ class ChatMessage:
     Not frozen: `on_user_turn_completed` may rewrite `content` before the model reads it.
 
     Attributes:
+        role: one of `ROLES`; `UsageError` for any other.
         content: the parts, in order; a plain string is taken for one part.
         interrupted: the rest of it was not heard, so it is not here.
         transcript_confidence: of a spoken user turn, between 0 and 1, where the recogniser gives it.
@@ -111,6 +114,8 @@ class ChatMessage:
     created_at: float = field(default_factory=_present)
 
     def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise UsageError(f"A message has the role {self.role!r}; a role is one of {', '.join(ROLES)}.")
         if isinstance(self.content, str):
             self.content = [self.content]
 

@@ -157,6 +157,11 @@ class FunctionTool:
         called = getattr(function, "__name__", type(function).__name__)  # a partial has no name
         if isinstance(function, staticmethod | classmethod):
             raise UsageError(f"@function_tool must stand below @{type(function).__name__} on '{called}', not above it.")
+        unwrapped = inspect.unwrap(function)
+        if inspect.isasyncgenfunction(unwrapped) or inspect.isgeneratorfunction(unwrapped):
+            raise UsageError(
+                f"The tool '{called}' yields, but gives the model one result; collect the parts and return them."
+            )
         if raw_schema is not None and not ("name" in raw_schema and "parameters" in raw_schema):
             raise UsageError(f"The raw_schema of '{called}' needs a 'name' and 'parameters'.")
         self.name: str = name or (raw_schema or {}).get("name") or called

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 
@@ -40,6 +41,22 @@ class TestMessages:
         message = ctx.add_message(role="user", content="my number is 12")
         message.content = ["my number is [hidden]"]
         assert ctx.messages()[0].text_content == "my number is [hidden]"
+
+    @pytest.mark.parametrize("role", ["bogus", "", "User", "tool", None, ["user"]])
+    def test_an_unknown_role_is_refused_with_the_known_ones(self, role: Any) -> None:
+        ctx = ChatContext.empty()
+        told = "role.* is one of developer, system, user, assistant"
+        with pytest.raises(UsageError, match=told):
+            ctx.add_message(role=role, content="hello")
+        with pytest.raises(UsageError, match=told):
+            ChatMessage(role=role, content=["hello"])
+        with pytest.raises(UsageError, match=told):
+            ChatContext.from_dict({"items": [{"id": "x", "type": "message", "role": role, "content": ["hello"]}]})
+        assert ctx.items == []
+
+    @pytest.mark.parametrize("role", ["developer", "system", "user", "assistant"])
+    def test_every_known_role_is_taken(self, role: Any) -> None:
+        assert ChatContext.empty().add_message(role=role, content="hello").role == role
 
 
 class TestIds:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date
@@ -52,6 +53,19 @@ def call(tool: FunctionTool, context: Any = None, **arguments: object) -> ToolOu
 
 def call_raw(tool: FunctionTool, arguments: str, context: Any = None) -> ToolOutcome:
     return virtual.run(execute(tool, FunctionToolCall(tool.name, arguments, "call_1"), context))
+
+
+class TestGenerators:
+    def test_a_function_that_yields_is_no_tool(self) -> None:
+        async def numbers() -> AsyncIterator[int]:
+            yield 1
+
+        def letters() -> Iterator[str]:
+            yield "a"
+
+        for function in (numbers, letters, partial(numbers)):
+            with pytest.raises(UsageError, match="yields, but gives the model one result; collect the parts"):
+                function_tool(function)
 
 
 class TestDescription:

@@ -10,7 +10,7 @@ import importlib
 import inspect
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -55,14 +55,20 @@ KEYS: dict[str, tuple[str, ...]] = {
     "gemini": ("GEMINI_API_KEY",),
     "google": ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"),
     "groq": ("GROQ_API_KEY",),
+    "litellm": (),
     "mistralai": ("MISTRAL_API_KEY",),
+    "ollama": (),
     "openai": ("OPENAI_API_KEY",),
     "openrouter": ("OPENROUTER_API_KEY",),
     "perplexity": ("PERPLEXITY_API_KEY",),
     "together": ("TOGETHER_API_KEY",),
+    "vertex_ai": (),
     "xai": ("XAI_API_KEY",),
 }
-"""Services whose names are known, and the variables their keys stand in."""
+"""Services whose names are known, and the variables their keys stand in: none where the name says too little."""
+
+_ALIKE = 0.8
+"""How like a known name an unknown one must be, from 0 to 1, to be taken for a slip of the fingers."""
 
 WHAT: dict[Kind, str] = {"vad": "VAD", "stt": "STT", "llm": "LLM", "tts": "TTS"}
 
@@ -153,12 +159,29 @@ def resolve(kind: Kind, given: Any) -> Any:
 def _hint(kind: Kind, name: str) -> str:
     here = f"Here there are {', '.join(LOCAL[kind])}."
     for other, names in LOCAL.items():
-        if name in names:
+        if other != kind and name.casefold() in names:
             return f"It is a kind of {WHAT[other]}. {here}"
+    near = _near(kind, name)
+    if near is not None:
+        return f"Did you mean {near!r}?"
+    if name.casefold().startswith("local/"):
+        return here
+    return f"Known are local, {', '.join(KEYS)}. {here}"
+
+
+def _near(kind: Kind, name: str) -> str | None:
+    """A name that was probably meant. The parts are compared one by one: names that share one are all alike."""
     provider, _, model = name.partition("/")
-    services = [] if provider == "local" else [f"{service}/{model}" for service in KEYS]
-    near = difflib.get_close_matches(name, [*LOCAL[kind], *services], n=1, cutoff=0.6)
-    return f"Did you mean {near[0]!r}?" if near else here
+    engines = {local.removeprefix("local/"): local for local in LOCAL[kind]}
+    services = {service: f"{service}/{model}" for service in KEYS}
+    meant = _nearest(provider, ["local", *services, *engines])
+    if meant == "local":
+        meant = _nearest(model, engines)
+    return None if meant is None else engines.get(meant) or services.get(meant)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(name.casefold(), known, n=1, cutoff=_ALIKE)), None)
 
 
 @dataclass(frozen=True, slots=True)

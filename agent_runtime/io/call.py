@@ -27,7 +27,7 @@ from agent_runtime.trace.recording import CallRecorder
 from agent_runtime.worker.job import JobContext
 from agent_runtime.worker.server import AgentServer
 
-START = "write 'await session.start(agent=..., room=ctx.room)'."
+START = "write 'await session.start(agent=..., room=ctx.room)'; without its room a session talks to nobody."
 
 BEGIN_S = 60.0
 """How long an entrypoint may take until it starts its session: it may load a model, and it must not hang unseen."""
@@ -158,7 +158,8 @@ class CallRoom:
         self.source = source
         self.sink = sink
         self._on_session = on_session
-        self._attached = False
+        self.attached: AgentSession[Any] | None = None
+        """The session from the beginning of its start on: `session` may never come of it."""
         self.session: asyncio.Future[AgentSession[Any]] = asyncio.get_running_loop().create_future()
         self._recorder = recorder
 
@@ -169,7 +170,7 @@ class CallRoom:
         given_input: AudioSource | None,
         given_output: AudioSink | None,
     ) -> tuple[AudioSource | None, AudioSink | None]:
-        if self._attached:
+        if self.attached is not None:
             raise UsageError(
                 "The entrypoint starts a second session in the room, and a call has one; "
                 "give it other agents with session.update_agent(...)."
@@ -180,7 +181,7 @@ class CallRoom:
             session.log.subscribe(self._recorder.event)
             if source is not None:
                 source = _Tapped(source, self._recorder.heard)
-        self._attached = True
+        self.attached = session
         self._on_session(session, agent)  # before its first event
         session.log.subscribe(self._started(session))
         return source, sink
@@ -258,32 +259,32 @@ class ConsoleCall:
             ) from error
 
     async def _begin(self, entry: "asyncio.Future[None]") -> None:
-        waits: list[asyncio.Future[Any]] = [entry, self._room.session, self._quit]
-        await asyncio.wait(waits, timeout=BEGIN_S, return_when=asyncio.FIRST_COMPLETED)
-        if self._quit.done() or self._room.session.done():
+        enough: list[asyncio.Future[Any]] = [self._room.session, self._quit, self._ctx.shutdown_asked]
+        await asyncio.wait([entry, *enough], timeout=BEGIN_S, return_when=asyncio.FIRST_COMPLETED)
+        if any(future.done() for future in enough):
             return
         if not entry.done():
             entry.cancel()
             raise UsageError(f"The entrypoint has not started a session within {BEGIN_S:g} s; {START}")
         entry.result()
-        raise UsageError(f"The entrypoint ended without starting a session; {START}")
+        raise UsageError(f"The entrypoint ended without starting a session in its room; {START}")
 
     def _meet(self, session: AgentSession[Any], agent: Agent) -> None:
         session.log.subscribe(self.kept.events.append)
         self._on_session(session, agent)
 
     async def _talk(self, entry: "asyncio.Future[None]") -> str:
-        waits: set[asyncio.Future[Any]] = {self._quit, asyncio.ensure_future(self._ctx.wait_for_shutdown())}
+        asked = self._ctx.shutdown_asked
         tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(_failure_of(entry))]
         if self._room.session.done():
             session = self._room.session.result()
             tasks.append(asyncio.ensure_future(session.wait_closed()))
             if self._until is not None:
                 tasks.append(asyncio.ensure_future(self._until(session)))
-        done, _ = await asyncio.wait([*waits, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        for task in [*tasks, *(waits - {self._quit})]:
-            if not task.done():
-                task.cancel()
+        over: list[asyncio.Future[Any]] = [self._quit, asked, *tasks]
+        done, _ = await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*tasks, return_exceptions=True)
         if self._quit in done:
@@ -294,12 +295,14 @@ class ConsoleCall:
         for each in (entry, *tasks):
             if each.done() and not each.cancelled() and (error := each.exception()) is not None:
                 self.kept.failure = self.kept.failure or error
-        return "error" if self.kept.failure is not None else "user_initiated"
+        if self.kept.failure is not None:
+            return "error"
+        return asked.result() if asked.done() else "user_initiated"
 
     async def _end_session(self) -> None:
         try:
-            if self._room.session.done():
-                session = self._room.session.result()
+            session = self._room.attached
+            if session is not None:
                 await session.aclose()
                 self._measure(session)
         finally:
@@ -323,6 +326,7 @@ class ConsoleCall:
         """The first Ctrl-C, SIGTERM or hang-up ends the call in order, the second at once; both leave whole files.
 
         Handlers of the process, not of the loop: a tool that blocks the loop must not keep the second from its effect.
+        After the first they stay when the call is over, for the second may come while the rest is told and tidied up.
         """
         loop = asyncio.get_running_loop()
         caught = False
@@ -341,16 +345,18 @@ class ConsoleCall:
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            if not caught:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
 
     def _leave(self, number: int) -> NoReturn:
-        if self._recorder is not None:
-            self._recorder.close()
-        restore()
-        with contextlib.suppress(Exception):  # we may have come in the middle of a write
+        try:
+            if self._recorder is not None:
+                self._recorder.close()
+            restore()
             sys.stdout.flush()
-        os._exit(128 + number)
+        finally:  # whatever that raises, for we may have come in the middle of a write
+            os._exit(128 + number)
 
 
 async def _failure_of(entry: "asyncio.Future[None]") -> None:

@@ -113,6 +113,8 @@ def _view(*, written: bool = False, live: bool = True) -> TerminalView:
 
 
 def _played(server: "AgentServer", options: argparse.Namespace, path: Path) -> int:
+    if path.is_file() and path.stat().st_size == 0:
+        raise UsageError(f"--input '{path}' is empty; record it again or name another WAV file.")
     recording = read_wav(path)
     for note in recording.notes:
         print(note)
@@ -301,21 +303,27 @@ async def _typed(session: "AgentSession[Any]", view: TerminalView) -> None:
 
 
 def _report(kept: Kept, recorder: Recorder | None, *, title: str) -> int:
-    if kept.signal == signal.SIGHUP:  # nobody is left to read it
+    if kept.signal == signal.SIGHUP or not kept.events:  # nobody is left to read it; there is nothing to tell
         return _status(kept)
     print()
     print(call_table(waterfalls(kept.events), title=title))
     if kept.machine_s and kept.length_s:
         took = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in kept.machine_s.items())
         print(f"\nmachine time for {kept.length_s:.1f} s of call: {took}")
-    whole = recorder is None or (not recorder.failed and _draw(kept, recorder.folder))
+    whole = recorder is None or _draw(kept, recorder)
     status = _status(kept)
     return status if whole or status else 1
 
 
-def _draw(kept: Kept, folder: Path) -> bool:
+def _draw(kept: Kept, recorder: Recorder) -> bool:
     from agent_runtime.trace.picture import draw_call
 
+    folder = recorder.folder
+    if recorder.failed:
+        _complain(
+            f"Cannot write {folder / 'call.svg'}: the recording is not whole; make room, or name another folder with --out."
+        )
+        return False
     try:
         draw_call(kept.events, folder / "call.wav", folder / "call.svg")
     except OSError as error:
@@ -328,6 +336,8 @@ def _draw(kept: Kept, folder: Path) -> bool:
 def _status(kept: Kept) -> int:
     if kept.failure is not None:
         raise kept.failure
+    if kept.signal is None and not kept.events:
+        print("The call ended before its session started.")
     return 0 if kept.signal is None else 128 + kept.signal
 
 
@@ -379,7 +389,7 @@ def explain_script(options: argparse.Namespace, server: Callable[[], "AgentServe
     with planning():
         asyncio.run(run())
     if room.found is None:
-        raise UsageError(f"The entrypoint of '{script}' ended without starting a session; {START}")
+        raise UsageError(f"The entrypoint of '{script}' ended without starting a session in its room; {START}")
     session, agent = room.found
     explanation = explain(session, agent, title=str(script))
     print(explanation.text)

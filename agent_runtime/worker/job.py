@@ -1,6 +1,7 @@
 """The call that an entrypoint is run for."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -40,6 +41,10 @@ class JobProcess:
 
     userdata: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def pid(self) -> int:
+        return os.getpid()
+
 
 @dataclass(frozen=True, slots=True)
 class Participant:
@@ -58,14 +63,18 @@ class Job:
 
 
 class JobContext:
-    """One call. The entrypoint gets it, makes an `AgentSession` and starts it with `room=ctx.room`."""
+    """One call. The entrypoint gets it, makes an `AgentSession` and starts it with `room=ctx.room`.
+
+    Attributes:
+        shutdown_asked: for whoever runs the job: done, with the reason, once `shutdown()` was called.
+    """
 
     def __init__(self, *, room: Room, job: Job | None = None, proc: JobProcess | None = None) -> None:
         self.room = room
         self.job = job or Job("console")
         self.proc = proc or JobProcess()
         self._callbacks: list[ShutdownCallback] = []
-        self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.shutdown_asked: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def connect(self, **_: Any) -> None:
         """Join the room. In the console there is nothing to join."""
@@ -79,13 +88,9 @@ class JobContext:
         self._callbacks.append(callback)
 
     def shutdown(self, reason: str = "") -> None:
-        """End the call."""
-        if not self._ended.done():
-            self._ended.set_result(reason)
-
-    async def wait_for_shutdown(self) -> str:
-        """For whoever runs the job: the reason given to `shutdown()`."""
-        return await asyncio.shield(self._ended)
+        """End the call, also one whose session has not started yet; the first reason stands."""
+        if not self.shutdown_asked.done():
+            self.shutdown_asked.set_result(reason)
 
     async def run_shutdown_callbacks(self, reason: str, *, grace: float = SHUTDOWN_GRACE_S) -> None:
         """For whoever runs the job: each callback once, in order; the first error is raised after the last of them.

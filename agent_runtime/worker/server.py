@@ -13,7 +13,10 @@ Entrypoint = Callable[[JobContext], Awaitable[None]]
 class AgentServer:
     """Holds one entrypoint, which is run for each call.
 
-    ``@server.rtc_session()`` marks it. `setup_fnc`, if set, is called once in each process, before its first call.
+    ``@server.rtc_session()`` marks it.
+
+    Raises:
+        UsageError: `setup_fnc` cannot be called.
     """
 
     def __init__(self, *, setup_fnc: Callable[[JobProcess], Any] | None = None) -> None:
@@ -21,6 +24,19 @@ class AgentServer:
         self.agent_name = ""
         self._entrypoint: Entrypoint | None = None
         self._process: JobProcess | None = None
+
+    @property
+    def setup_fnc(self) -> Callable[[JobProcess], Any] | None:
+        """Called once in each process, before its first call; ``proc.userdata`` keeps what it loads for all calls."""
+        return self._setup_fnc
+
+    @setup_fnc.setter
+    def setup_fnc(self, function: Callable[[JobProcess], Any] | None) -> None:
+        if function is not None and not callable(function):
+            raise UsageError(
+                f"The server's setup_fnc is {function!r}; give a function that takes a JobProcess, or None."
+            )
+        self._setup_fnc = function
 
     @overload
     def rtc_session(self, func: Entrypoint, /) -> Entrypoint: ...
