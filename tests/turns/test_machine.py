@@ -10,9 +10,11 @@ import pytest
 from agent_runtime.turns.machine import DEAF_AFTER_S, HOLD_AFTER_S, State, TurnMachine
 from agent_runtime.turns.options import TurnHandling
 from agent_runtime.turns.signals import (
+    Advice,
     AgentStarted,
     AgentStopped,
     AskAgain,
+    AskDetector,
     Cancel,
     ClearRequested,
     Command,
@@ -23,6 +25,7 @@ from agent_runtime.turns.signals import (
     GiveUpOnVoice,
     Heard,
     Hold,
+    Kind,
     Release,
     Reopen,
     ReplyPlanned,
@@ -46,11 +49,18 @@ class Floor:
     """A machine, driven in order; `said` holds its commands with the time of each, ticks are given when due."""
 
     def __init__(
-        self, *, has_recogniser: bool = True, has_vad: bool = True, mode: str | None = "vad", **given: dict[str, Any]
+        self,
+        *,
+        has_recogniser: bool = True,
+        has_vad: bool = True,
+        has_detector: bool = False,
+        mode: str | None = "vad",
+        **given: dict[str, Any],
     ) -> None:
         asked: Any = {"turn_detection": mode, **given}
-        options = TurnHandling.of(asked)
-        self.machine = TurnMachine(options, has_recogniser=has_recogniser, has_vad=has_vad)
+        self.machine = TurnMachine(
+            TurnHandling.of(asked), has_recogniser=has_recogniser, has_vad=has_vad, has_detector=has_detector
+        )
         self.said: list[tuple[float, Command]] = []
         self.taken: set[tuple[State, type]] = set()
 
@@ -90,11 +100,14 @@ class Floor:
     def silence(self, last_voiced: float, *, found: float | None = None) -> "Floor":
         return self.give(VoiceStopped(last_voiced + VAD_SILENCE_S if found is None else found, last_voiced))
 
-    def final(self, at: float, text: str, *, sure: bool = True) -> "Floor":
-        return self.give(Heard(at, text, is_final=True, sure=sure))
+    def final(self, at: float, text: str, *, sure: bool = True, kind: Kind = "speech") -> "Floor":
+        return self.give(Heard(at, text, is_final=True, sure=sure, kind=kind))
 
-    def interim(self, at: float, text: str, *, sure: bool = True) -> "Floor":
-        return self.give(Heard(at, text, is_final=False, sure=sure))
+    def interim(self, at: float, text: str, *, sure: bool = True, kind: Kind = "speech") -> "Floor":
+        return self.give(Heard(at, text, is_final=False, sure=sure, kind=kind))
+
+    def advice(self, at: float, text: str, probability: float | None) -> "Floor":
+        return self.give(Advice(at, text, probability))
 
     def agent(self, at: float, *, interruptible: bool = True) -> "Floor":
         return self.give(AgentStarted(at, interruptible))
@@ -133,6 +146,16 @@ def commit(transcript: str, reason: str, last_voiced: float, transcribed_at: flo
 
 
 # The end of a turn
+
+
+@row((USER_PAUSED, Advice))
+def test_a_turn_that_is_thought_unfinished_waits_longer() -> Floor:
+    floor = Floor(has_detector=True).voice(0.0).silence(1.0).final(1.3, "I would like a")
+    floor.advice(1.3, "I would like a", 0.05)
+    assert floor.take() == [(1.3, AskDetector("I would like a"))]
+    assert floor.wait(9).take() == [(4.0, commit("I would like a", "max_delay", 1.0, 1.3))]
+    return floor
+
 
 
 @row((LISTENING, VoiceStarted), (USER_SPEAKING, VoiceStopped), (USER_PAUSED, Heard), (USER_PAUSED, Tick))
