@@ -115,12 +115,16 @@ class VoiceStopped(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserInputTranscribed(Event):
-    """What the recogniser reads, in the making or final."""
+    """What the recogniser reads, in the making or final.
+
+    `ignored` says why the words are none of a turn: ``muted``, or ``echo`` where the agent's own words came back.
+    """
 
     transcript: str
     is_final: bool
     language: str = "en"
     confidence: float | None = None
+    ignored: str | None = None
 
 
 # The turn
@@ -176,6 +180,28 @@ class TurnReopened(Event):
     """The user went on before anything of the reply was heard: the reply is thrown away, the halves become one turn."""
 
     turn: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnPredicted(Event):
+    """The turn detector's advice: the `probability` that the turn is complete; None is no opinion.
+
+    `delay` is how long after the last voiced sample the turn is committed if nothing else comes, in seconds.
+    """
+
+    detector: str
+    probability: float | None
+    delay: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationDiscarded(Event):
+    """A reply that was made ahead of its turn was thrown away: `characters` of text and `audio` seconds of sound."""
+
+    speech_id: str
+    reason: str
+    characters: int
+    audio: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

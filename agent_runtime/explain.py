@@ -137,7 +137,7 @@ def _described(kind: Kind, text: str, node: object, keys: tuple[tuple[str, bool]
 
 
 def _node(session: AgentSession[Any], agent: Agent | None, kind: Kind) -> NodePlan:
-    given: object = session._given[kind]
+    given: object = session._models.given[kind]
     node: object = getattr(session, kind)
     remark = ""
     own = getattr(agent, f"_given_{kind}", NOT_GIVEN)
@@ -283,12 +283,17 @@ def _first_sentence(text: str) -> str:
     return sentence + stop.strip()
 
 
+def _detection(handling: TurnHandling) -> str:
+    wanted = handling.turn_detection
+    return "none" if wanted is None else wanted if isinstance(wanted, str) else wanted.label
+
+
 def _turns(session: AgentSession[Any]) -> list[str]:
     handling = session.turn_handling
     away = session.user_away_timeout
     return _aligned(
         [
-            ["turn detection", handling.turn_detection or "none"],
+            ["turn detection", _detection(handling)],
             ["the caller's turn ends", _endpointing(handling)],
             ["the agent is interrupted", _interruption(handling, words=session.stt is not None)],
             ["after a false interruption", _false_interruption(handling)],

@@ -41,7 +41,7 @@ class HandOvers:
 
     def let_go(self, agent: Agent) -> None:
         """An agent that has handed over leaves the session when the last of its speeches is over."""
-        if agent is not self.agent and not self._conversation.speaks_for(agent):
+        if agent is not self.agent and not self._conversation.speeches.of(agent):
             agent._session = None
 
     async def _change(self, agent: Agent, reply: bool) -> None:
@@ -69,12 +69,12 @@ class HandOvers:
 
     async def _enter(self, agent: Agent, reply: bool) -> None:
         conversation = self._conversation
-        before = conversation.speeches
+        before = conversation.speeches.begun
         self.open += reply  # then something will be said
         try:
             await self.hook(agent.on_enter, f"on_enter of '{agent.id}'")
         finally:
             self.open -= reply
-        if reply and conversation.speeches == before:
-            conversation.speak("generate_reply", Request(chat_ctx=conversation.history), turn=None)
+        if reply and conversation.speeches.begun == before:
+            conversation.speeches.speak("generate_reply", Request(chat_ctx=conversation.history), turn=None)
         conversation.look()

@@ -31,6 +31,7 @@ class Listening:
         agent: who listens now; its `stt_node` is used.
         failed: told of a failure that the session lives through.
         fail: ends the session.
+        ignores: says why a text in a language is none of the caller's.
     """
 
     def __init__(
@@ -42,7 +43,9 @@ class Listening:
         post: Callable[[Event], None],
         failed: Callable[[str, str, BaseException], None],
         fail: Callable[[BaseException], None],
+        ignores: Callable[[str, str], str | None],
     ) -> None:
+        self._ignores = ignores
         self._ear = Ear(source, vad)
         self._agent = agent
         self._post = post
@@ -105,18 +108,22 @@ class Listening:
     def _transcribed(self, event: SpeechEvent | str) -> None:
         now = clock.now()
         if isinstance(event, str):
-            self._post(events.UserInputTranscribed(at=now, transcript=event, is_final=True))
+            ignored = self._ignores(event, "en")
+            self._post(events.UserInputTranscribed(at=now, transcript=event, is_final=True, ignored=ignored))
             return
         is_final = event.type == SpeechEventType.FINAL_TRANSCRIPT
         if not is_final and event.type != SpeechEventType.INTERIM_TRANSCRIPT:
             return
         best = event.alternatives[0] if event.alternatives else None
+        text = best.text.strip() if best is not None else ""
+        language = best.language if best is not None else "en"
         self._post(
             events.UserInputTranscribed(
                 at=now,
-                transcript=best.text.strip() if best is not None else "",
+                transcript=text,
                 is_final=is_final,
-                language=best.language if best is not None else "en",
+                language=language,
+                ignored=self._ignores(text, language),
                 confidence=best.confidence if best is not None else None,
             )
         )

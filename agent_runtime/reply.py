@@ -19,7 +19,7 @@ from agent_runtime.audio.frame import AudioFrame
 from agent_runtime.channels import Channel
 from agent_runtime.chat import ChatContext, ChatMessage, FunctionCall, FunctionCallOutput
 from agent_runtime.errors import UsageError
-from agent_runtime.events import FirstSample, FirstToken, LlmRequested, PhraseReady, Stalled
+from agent_runtime.events import Event, FirstSample, FirstToken, LlmRequested, PhraseReady, Stalled
 from agent_runtime.llm import ChatChunk, FunctionToolCall
 from agent_runtime.nodes.playout import Utterance
 from agent_runtime.speech import SpeechHandle
@@ -35,6 +35,9 @@ LLM_DEADLINE_S = 10.0
 
 TTS_DEADLINE_S = 2.5
 """From text that a synthesiser has been given to its next frame."""
+
+HOOK_STALL_S = 5.0
+"""After which a hook that holds up an answer is told of. It is not cancelled: nobody knows what it has done so far."""
 
 TEXT_AHEAD = 256
 """Pieces of text that may wait for the synthesiser before the model is held back."""
@@ -112,9 +115,55 @@ class Reply:
         """Whether it is waiting for its tools: what they have said is spoken meanwhile."""
         self.complete = False
         """Whether no further utterance will be added."""
+        self.is_ahead = False
+        """Whether its turn is not final yet: nothing of it is told, or does anything, before `adopt`."""
+        self.characters = 0
+        """How much text the model has given."""
         self._conversation = conversation
         self._phrases = 0
         self._sounds = False
+        self._post = conversation.post
+        self._adopted: asyncio.Event | None = None
+        self._kept_back: list[Event] = []
+        self._speaks_ahead = False
+        self._context_size = len(agent._chat_ctx.items)
+
+    # Being made ahead of its turn.
+
+    def begin_ahead(self, *, speaks: bool) -> None:
+        """Its turn is not final. With `speaks` its sound is made all the same."""
+        self.is_ahead = True
+        self._adopted = asyncio.Event()
+        self._speaks_ahead = speaks
+        self._post = self._kept_back.append
+
+    @property
+    def transcript(self) -> str:
+        """The words of the user that it answers."""
+        message = self.request.user_message
+        return (message.text_content or "") if message is not None else ""
+
+    def fits(self, transcript: str) -> bool:
+        """Whether it answers these words as they would be answered now."""
+        conversation = self._conversation
+        same_context = conversation.agent is self.agent and len(self.agent._chat_ctx.items) == self._context_size
+        return not self.handle.done() and self.transcript == transcript and same_context
+
+    def adopt(self) -> None:
+        """Its turn is final: what was kept back is told, and what waited goes on."""
+        assert self._adopted is not None
+        self.is_ahead = False
+        self._post = self._conversation.post
+        self._conversation.tools.llm_requested()
+        for event in self._kept_back:
+            self._post(event)
+        self._kept_back.clear()
+        self._adopted.set()
+
+    async def _final(self) -> None:
+        """Wait until its turn is final."""
+        if self._adopted is not None:
+            await self._adopted.wait()
 
     async def run(self) -> None:
         """Make the speech and wait until it was played. Nodes that fail are events, not exceptions."""
@@ -150,9 +199,7 @@ class Reply:
                 await spoken.utterance.over.wait()
 
     def phrase_ready(self, raw: str) -> None:
-        self._conversation.post(
-            PhraseReady(at=clock.now(), speech_id=self.handle.id, index=self._phrases, text=raw.strip())
-        )
+        self._post(PhraseReady(at=clock.now(), speech_id=self.handle.id, index=self._phrases, text=raw.strip()))
         self._phrases += 1
 
     # Saying what is given.
@@ -192,13 +239,16 @@ class Reply:
         self._conversation.tools.tell(ctx)
         message = request.user_message
         if message is not None and request.is_turn:
+            late = self._conversation.watch("hook", HOOK_STALL_S)
             try:
                 await agent.on_user_turn_completed(ctx, message)
             except StopResponse:
-                self._conversation.drop_user_message(self)
+                self._conversation.speeches.drop_user_message(self)
                 return None
             except Exception as error:
                 self._conversation.failed("hook", f"on_user_turn_completed of '{agent.id}'", error)
+            finally:
+                late.cancel()
         if message is not None:
             ctx.insert(message)
         if request.instructions:
@@ -209,14 +259,14 @@ class Reply:
         self, group: asyncio.TaskGroup, ctx: ChatContext, settings: ModelSettings, step: int, *, may_call: bool
     ) -> tuple[str, list[_Call]]:
         """One answer: its text goes to be spoken as it comes, its calls are started as they come."""
-        post = self._conversation.post
         agent = self.agent
         text: Channel[str] | None = None
         said: list[str] = []
         calls: list[_Call] = []
         first = True
-        post(LlmRequested(at=clock.now(), speech_id=self.handle.id, step=step))
-        self._conversation.tools.llm_requested()
+        self._post(LlmRequested(at=clock.now(), speech_id=self.handle.id, step=step))
+        if not self.is_ahead:
+            self._conversation.tools.llm_requested()
         chunks = call_node(agent.llm_node, ctx.copy(), agent.tools, settings)
         try:
             async with clock.Deadline(LLM_DEADLINE_S) as deadline:
@@ -225,8 +275,9 @@ class Reply:
                     content, tool_calls = _parts(chunk)
                     if first and (content or tool_calls):
                         first = False
-                        post(FirstToken(at=clock.now(), speech_id=self.handle.id, step=step))
+                        self._post(FirstToken(at=clock.now(), speech_id=self.handle.id, step=step))
                     if content:
+                        self.characters += len(content)
                         if text is None:
                             text = Channel(TEXT_AHEAD)
                             self._speak(group, text=text, step=step)
@@ -236,14 +287,21 @@ class Reply:
                             await text.send(content)
                         if len(said) == 1:
                             await clock.sleep(0)  # in a burst of text the first clause does not wait for the rest
+                    if tool_calls and self.is_ahead:
+                        deadline.pause()
+                        await self._final()
                     if tool_calls and not may_call:
                         raise _TooManySteps(tool_calls[0].name, self._conversation.max_tool_steps)
                     for call in map(self._conversation.tools.numbered, tool_calls):
                         calls.append(_Call(call, self._start_tool(call, step)))  # noqa: PERF401  # kept where one fails
                     deadline.restart()
+            if first and not step and type(agent).llm_node is Agent.llm_node and not self.is_ahead:
+                self._conversation.fell_short("llm", f"The language model of '{agent.id}' gave an empty answer.")
         except Exception as error:
+            if self.is_ahead:
+                raise  # at the commit it is asked again
             if isinstance(error, TimeoutError) and deadline.expired:
-                post(Stalled(at=clock.now(), what="llm", after=LLM_DEADLINE_S, action="the turn is given up"))
+                self._post(Stalled(at=clock.now(), what="llm", after=LLM_DEADLINE_S, action="the turn is given up"))
             else:
                 self._conversation.failed("llm", f"The language model of '{agent.id}'", error)
             if not calls:  # else the model is asked again with what came of them
@@ -255,13 +313,13 @@ class Reply:
         return "".join(said), calls
 
     def _start_tool(self, call: FunctionToolCall, step: int) -> "asyncio.Task[ToolOutcome]":
-        self._conversation.settle_turn(self)
+        self._conversation.speeches.settle_turn(self)
         return self._conversation.tools.start(self, call, step)
 
     async def _take_outcomes(self, ctx: ChatContext, calls: list[_Call]) -> bool:
         """Wait for the tools and tell the next request of them. Returns whether there is to be one."""
         self.waits = True
-        self._conversation.reply_waits()
+        self._conversation.speeches.reply_waits()
         try:
             await asyncio.wait([each.task for each in calls])
         finally:
@@ -294,7 +352,7 @@ class Reply:
         audio: AsyncIterable[AudioFrame] | None = None,
         step: int = 0,
     ) -> None:
-        utterance = self._conversation.new_utterance()
+        utterance = self._conversation.speeches.new_utterance()
         spoken = Spoken(utterance, step, clock.now())
         self.spoken.append(spoken)
         if audio is None and text is not None:
@@ -304,7 +362,7 @@ class Reply:
                 spoken.captioning = group.create_task(
                     self._caption(spoken, shown), name=f"{self.handle.id} transcription"
                 )
-            if self._conversation.has_voice:
+            if self._conversation.speeches.has_voice:
                 clocked = _Watched(text, utterance.given, self._text_failed)
                 group.create_task(self._voice(utterance, clocked), name=f"{self.handle.id} tts")
             else:
@@ -313,6 +371,8 @@ class Reply:
             group.create_task(self._play(utterance, audio), name=f"{self.handle.id} audio")
 
     async def _voice(self, utterance: Utterance, text: "_Watched") -> None:
+        if not self._speaks_ahead:
+            await self._final()
         frames = call_node(self.agent.tts_node, text, ModelSettings())
         broken = True
         try:
@@ -326,6 +386,8 @@ class Reply:
                     text.restart()
             broken = False
         except Exception as error:
+            if self.is_ahead:
+                raise
             if isinstance(error, TimeoutError) and deadline.expired:
                 action = "the rest of the speech is given up"
                 self._conversation.post(Stalled(at=clock.now(), what="tts", after=TTS_DEADLINE_S, action=action))
@@ -334,12 +396,14 @@ class Reply:
         finally:
             utterance.finish(broken=broken)
             await frames.aclose()
+        if not broken and utterance.is_mute:
+            self._conversation.fell_short("tts", f"The synthesiser of '{self.agent.id}' gave no sound for its text.")
         await text.drain()
 
     def _note_first(self, frame: AudioFrame) -> None:
         if frame.data and not self._sounds:
             self._sounds = True
-            self._conversation.post(FirstSample(at=clock.now(), speech_id=self.handle.id))
+            self._post(FirstSample(at=clock.now(), speech_id=self.handle.id))
 
     async def _play(self, utterance: Utterance, audio: AsyncIterable[AudioFrame]) -> None:
         broken = True
@@ -358,6 +422,7 @@ class Reply:
 
     async def _write(self, spoken: Spoken, text: AsyncIterable[str]) -> None:
         """Without a voice, what is written is what is heard."""
+        await self._final()
         pieces: list[str] = []
         try:
             async for piece in text:
@@ -366,7 +431,7 @@ class Reply:
             self._text_failed(error)
         if spoken.captioning is not None:
             await asyncio.wait([spoken.captioning], timeout=TTS_DEADLINE_S)
-        self._conversation.written(spoken.utterance, "".join(pieces).strip())
+        self._conversation.speeches.written(spoken.utterance, "".join(pieces).strip())
 
     async def _caption(self, spoken: Spoken, text: AsyncIterable[str]) -> None:
         caption = spoken.caption

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self
 
 from agent_runtime import clock, events
+from agent_runtime.advice import detector_of
 from agent_runtime.agent import Agent
 from agent_runtime.audio import resample
 from agent_runtime.audio.endpoints import AudioSink, AudioSource
@@ -16,10 +17,10 @@ from agent_runtime.chat import ChatContext, ChatMessage
 from agent_runtime.conversation import Conversation
 from agent_runtime.errors import InternalError, UsageError
 from agent_runtime.events import AgentState, UserState
-from agent_runtime.inference.descriptor import resolve
 from agent_runtime.listeners import Listeners
 from agent_runtime.listening import Listening
 from agent_runtime.llm import LLM
+from agent_runtime.models import Models
 from agent_runtime.reply import Request
 from agent_runtime.reply import current as current_reply
 from agent_runtime.run_result import RunResult
@@ -29,7 +30,8 @@ from agent_runtime.text.transforms import TextTransform, compose
 from agent_runtime.tools import ToolChoice, tool_hint
 from agent_runtime.trace.log import EventLog
 from agent_runtime.tts import TTS
-from agent_runtime.turns.options import TurnDetectionMode, TurnHandling, TurnHandlingOptions
+from agent_runtime.turns.detectors import TurnDetector
+from agent_runtime.turns.options import TurnHandling, TurnHandlingOptions
 from agent_runtime.types import NOT_GIVEN, NotGivenOr
 from agent_runtime.vad import VAD
 
@@ -82,23 +84,12 @@ class AgentSession(Generic[Userdata]):
         if isinstance(max_tool_steps, bool) or not isinstance(max_tool_steps, int) or max_tool_steps < 0:
             raise UsageError(f"max_tool_steps is {max_tool_steps!r}; it takes a whole number from 0 on.")
         self.turn_handling = TurnHandling.of(turn_handling)
+        detector_of(self.turn_handling)
         self.max_tool_steps = max_tool_steps
         self.user_away_timeout = user_away_timeout
         self.text_transform = compose(tts_text_transforms)
         """Makes what a phrase goes through before it is spoken: one for each utterance, as it may remember."""
-        self._given = {"vad": vad, "stt": stt, "llm": llm, "tts": tts}
-        if vad is NOT_GIVEN:
-            vad = "local/silero" if stt is not None else None
-        self._vad: VAD | None = resolve("vad", vad)
-        self._stt: STT | None = resolve("stt", stt)
-        self._llm: LLM | None = resolve("llm", llm)
-        self._tts: TTS | None = resolve("tts", tts)
-        if self._stt is not None and self._stt.needs_vad and self._vad is None:
-            raise UsageError(
-                f"The STT {self._stt.label!r} decodes only what a voice activity detector marks; "
-                "give AgentSession(vad='local/silero') with it."
-            )
-        self._own_models: dict[tuple[str, str], Any] = {}
+        self._models = Models(vad=vad, stt=stt, llm=llm, tts=tts)
         self._keyterms = _keyterms(stt_context_options)
         self._userdata = userdata
         self._listeners = Listeners(self._callback_failed)
@@ -113,7 +104,7 @@ class AgentSession(Generic[Userdata]):
         self._failure: BaseException | None = None
         self._close_reason = "user_initiated"
         self._finished = False
-        self._closed = False
+        self._closed = self._shut_down_early = False
         self._source: AudioSource | None = None
         self._sink: AudioSink | None = None
         self.last_error: BaseException | None = None
@@ -123,19 +114,19 @@ class AgentSession(Generic[Userdata]):
 
     @property
     def vad(self) -> VAD | None:
-        return self._vad
+        return self._models.vad
 
     @property
     def stt(self) -> STT | None:
-        return self._stt
+        return self._models.stt
 
     @property
     def llm(self) -> LLM | None:
-        return self._llm
+        return self._models.llm
 
     @property
     def tts(self) -> TTS | None:
-        return self._tts
+        return self._models.tts
 
     @property
     def is_open(self) -> bool:
@@ -173,7 +164,7 @@ class AgentSession(Generic[Userdata]):
 
     @property
     def current_speech(self) -> SpeechHandle | None:
-        return self._conversation.current_speech if self._conversation is not None else None
+        return self._conversation.speeches.current if self._conversation is not None else None
 
     @property
     def agent_state(self) -> AgentState:
@@ -249,8 +240,9 @@ class AgentSession(Generic[Userdata]):
         except BaseException:
             await self._release()
             raise
-        if self._closed:
-            raise UsageError("This session was closed while it was starting.")
+        if self._closed or self._shut_down_early:
+            await self._release()
+            raise UsageError("This session was told to end before it had started; make a new AgentSession for a call.")
         loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         self._started = loop.create_future()
@@ -261,10 +253,7 @@ class AgentSession(Generic[Userdata]):
         await agent._tools.prepare()
         if self._sink is not None:
             await clock.offload(resample.prewarm)
-        for node in (self._stt, self.tts_of(agent), self.llm_of(agent)):
-            prewarm = getattr(node, "prewarm", None)
-            if prewarm is not None:
-                prewarm()
+        self._models.prewarm(agent)
 
     async def _run(self, agent: Agent) -> None:
         assert self._stop is not None
@@ -279,11 +268,11 @@ class AgentSession(Generic[Userdata]):
                     log=self._log,
                     spawn=self._spawn,
                     fail=self._fail,
-                    has_vad=self._vad is not None,
+                    has_vad=self.vad is not None,
                     has_recogniser=self._recognises(agent),
                 )
                 self._log.subscribe(self._listeners.tell)
-                conversation.post(events.SessionStarted(at=clock.now(), nodes=self._labels()))
+                conversation.post(events.SessionStarted(at=clock.now(), nodes=self._models.labels))
                 conversation.hand_overs.to(agent)
                 if conversation.playout is not None:
                     self._spawn(conversation.playout.run(), name="playout")
@@ -316,16 +305,17 @@ class AgentSession(Generic[Userdata]):
             return []
         listening = self._listening = Listening(
             self._source,
-            self._vad,
+            self.vad,
             agent=lambda: self.current_agent,
             post=conversation.post,
             failed=conversation.failed,
             fail=self._fail,
+            ignores=conversation.hearing.ignores,
         )
         return listening.tasks(recognises=self._recognises(agent))
 
     def _recognises(self, agent: Agent) -> bool:
-        return self._stt is not None or type(agent).stt_node is not Agent.stt_node
+        return self.stt is not None or type(agent).stt_node is not Agent.stt_node
 
     async def _wind_up(self, conversation: Conversation) -> None:
         conversation.close()
@@ -353,9 +343,13 @@ class AgentSession(Generic[Userdata]):
 
     def shutdown(self, *, drain: bool = True, reason: str = "user_initiated") -> None:
         """Ask it to end, without waiting: after what is being said, or (drain=False) now."""
+        if self._stop is None:
+            self._shut_down_early = True
         if self._stop is None or self._stop.is_set():
             return
         self._close_reason = reason
+        if self._conversation is not None:
+            self._conversation.is_open = False
         if drain and self._conversation is not None:
             self._spawn(self._drain_and_stop(), name="shutdown")
         else:
@@ -370,9 +364,9 @@ class AgentSession(Generic[Userdata]):
         """Start no new turn, and wait until what was begun is said."""
         conversation = self._started_conversation
         conversation.is_open = False
-        while conversation.current_speech is not None:
+        while conversation.speeches.current is not None:
             with contextlib.suppress(UsageError):  # called from one of its own tools: then that is what is left
-                await conversation.current_speech.wait_for_playout()
+                await conversation.speeches.current.wait_for_playout()
                 continue
             return
 
@@ -398,10 +392,7 @@ class AgentSession(Generic[Userdata]):
         if self._closed:
             return
         self._closed = True
-        ends: list[Any] = [self._source, self._sink, *self._own_models.values()]
-        for kind, node in (("stt", self._stt), ("llm", self._llm), ("tts", self._tts)):
-            if isinstance(self._given[kind], str):
-                ends.append(node)
+        ends: list[Any] = [self._source, self._sink, *self._models.to_close]
         for end in ends:
             if end is None:
                 continue
@@ -441,14 +432,19 @@ class AgentSession(Generic[Userdata]):
         audio: AsyncIterable[AudioFrame] | None = None,
         allow_interruptions: NotGivenOr[bool] = NOT_GIVEN,
         add_to_chat_ctx: bool = True,
+        priority: int = SpeechHandle.SPEECH_PRIORITY_NORMAL,
     ) -> SpeechHandle:
-        """Say this, after what is being said. With `audio`, that is played and `text` is what it says."""
+        """Say this, after what is being said. With `audio`, that is played and `text` is what it says.
+
+        `priority`: what waits with a lower one is said later.
+        """
         request = Request(text=text, audio=audio, add_to_chat_ctx=add_to_chat_ctx)
-        return self._started_conversation.speak(
+        return self._started_conversation.speeches.speak(
             "say",
             request,
             turn=None,
             allow_interruptions=None if allow_interruptions is NOT_GIVEN else allow_interruptions,
+            priority=priority,
         )
 
     def generate_reply(
@@ -459,25 +455,30 @@ class AgentSession(Generic[Userdata]):
         tool_choice: ToolChoice | None = None,
         allow_interruptions: NotGivenOr[bool] = NOT_GIVEN,
         chat_ctx: ChatContext | None = None,
+        priority: int = SpeechHandle.SPEECH_PRIORITY_NORMAL,
     ) -> SpeechHandle:
         """Have the model answer, after what is being said.
 
         Args:
             user_input: what the user says, typed rather than spoken.
             instructions: for this one answer, besides the agent's.
+            priority: what waits with a lower one is said later.
         """
+        if user_input is not None:
+            self._refuse_when_ending()
         message = ChatMessage(role="user", content=[user_input]) if isinstance(user_input, str) else user_input
         request = Request(user_message=message, instructions=instructions, tool_choice=tool_choice, chat_ctx=chat_ctx)
-        return self._started_conversation.speak(
+        return self._started_conversation.speeches.speak(
             "generate_reply",
             request,
             turn=None,
             allow_interruptions=None if allow_interruptions is NOT_GIVEN else allow_interruptions,
+            priority=priority,
         )
 
     def interrupt(self, *, force: bool = False) -> "asyncio.Future[None]":
         """End what is being said and what waits to be. The future is done when all of it is over."""
-        handles = self._started_conversation.interrupt(force=force)
+        handles = self._started_conversation.speeches.interrupt(force=force)
 
         async def over() -> None:
             for handle in handles:
@@ -488,25 +489,29 @@ class AgentSession(Generic[Userdata]):
     def run(self, *, user_input: str, input_modality: str = "text") -> RunResult:
         """Type something to the agent and collect what it does about it: ``result = await session.run(user_input=...)``."""
         conversation = self._started_conversation
+        self._refuse_in_tool("run()")
+        self._refuse_when_ending()
         result = RunResult(user_input=user_input, idle=conversation.states.idle)
         unsubscribe = self._log.subscribe(result.take)
-        conversation.interrupt(force=False)
+        conversation.speeches.interrupt(force=False)
         handle = self.generate_reply(user_input=user_input)
         result.follow(handle, unsubscribe)
         return result
 
-    def update_options(self, *, turn_detection: NotGivenOr[TurnDetectionMode | None] = NOT_GIVEN) -> None:
+    def update_options(self, *, turn_detection: NotGivenOr[str | TurnDetector | None] = NOT_GIVEN) -> None:
         """Change how turns end, from now on; before `start()` too.
 
         Raises:
-            UsageError: an unknown mode.
+            UsageError: an unknown mode or detector.
         """
         if turn_detection is NOT_GIVEN:
             return
         mode = TurnHandling.of({"turn_detection": turn_detection}).turn_detection
-        self.turn_handling = dataclasses.replace(self.turn_handling, turn_detection=mode)
+        changed = dataclasses.replace(self.turn_handling, turn_detection=mode)
+        detector_of(changed)
+        self.turn_handling = changed
         if self._conversation is not None:
-            self._conversation.machine.options = self.turn_handling
+            self._conversation.change_options(changed)
 
     def update_agent(self, agent: Agent) -> None:
         """Let another agent speak from here on."""
@@ -531,7 +536,17 @@ class AgentSession(Generic[Userdata]):
 
     async def wait_for_idle(self) -> None:
         """Wait until nobody speaks, no answer is due and no tool runs."""
-        await self._started_conversation.states.idle()
+        conversation = self._started_conversation
+        self._refuse_in_tool("wait_for_idle()")
+        await conversation.states.idle()
+
+    def _refuse_in_tool(self, what: str) -> None:
+        if self._conversation is not None and self._conversation.speeches.is_in_tool:
+            raise UsageError(f"A tool waits for {what}, which waits for the tool; return from the tool first.")
+
+    def _refuse_when_ending(self) -> None:
+        if not self.is_open:
+            raise UsageError("This session is ending and takes no more input; make a new AgentSession for a new call.")
 
     @property
     def _started_conversation(self) -> Conversation:
@@ -546,25 +561,14 @@ class AgentSession(Generic[Userdata]):
     def agent_changed(self, old: Agent, new: Agent) -> None:
         """A recogniser that goes by the agent's tools, or that an agent overrides, starts on a new stream."""
         overridden = any(type(agent).stt_node is not Agent.stt_node for agent in (old, new))
-        if self._listening is not None and (overridden or (self._stt is not None and self._stt.uses_tools)):
+        if self._listening is not None and (overridden or (self.stt is not None and self.stt.uses_tools)):
             self._listening.renew()
 
     def llm_of(self, agent: Agent) -> LLM | None:
-        model: LLM | None = self._model_of("llm", agent._given_llm, self._llm)
-        return model
+        return self._models.llm_of(agent)
 
     def tts_of(self, agent: Agent) -> TTS | None:
-        model: TTS | None = self._model_of("tts", agent._given_tts, self._tts)
-        return model
-
-    def _model_of(self, kind: Any, given: Any, default: Any) -> Any:
-        if given is NOT_GIVEN:
-            return default
-        if not isinstance(given, str):
-            return given
-        if (kind, given) not in self._own_models:
-            self._own_models[kind, given] = resolve(kind, given)
-        return self._own_models[kind, given]
+        return self._models.tts_of(agent)
 
     def stt_context(self, agent: Agent) -> STTContext:
         """What the recogniser may know: the application's terms and the agent's tools."""
@@ -584,10 +588,6 @@ class AgentSession(Generic[Userdata]):
         reply = current_reply.get(None)
         if reply is not None:
             reply.phrase_ready(raw)
-
-    def _labels(self) -> dict[str, str | None]:
-        nodes = {"vad": self._vad, "stt": self._stt, "llm": self._llm, "tts": self._tts}
-        return {kind: (node.label or type(node).__name__) if node is not None else None for kind, node in nodes.items()}
 
 
 def _keyterms(options: Mapping[str, Any] | None) -> tuple[str, ...]:

@@ -20,8 +20,23 @@ class SpeechHandle:
         tool_tasks: those of its tools, which may not wait for it.
     """
 
-    def __init__(self, speech_id: str, *, source: SpeechSource, turn: int | None, allow_interruptions: bool) -> None:
+    SPEECH_PRIORITY_LOW = 0
+    """Said when nothing else waits."""
+    SPEECH_PRIORITY_NORMAL = 5
+    SPEECH_PRIORITY_HIGH = 10
+    """Said before all that waits; it does not interrupt what sounds."""
+
+    def __init__(
+        self,
+        speech_id: str,
+        *,
+        source: SpeechSource,
+        turn: int | None,
+        allow_interruptions: bool,
+        priority: int = SPEECH_PRIORITY_NORMAL,
+    ) -> None:
         self.id = speech_id
+        self.priority = priority
         self.source = source
         self.turn = turn
         self.chat_items: list[ChatItem] = []

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 STILL_RUNNING = "This call is still running; its result will follow."
 
+TOOL_STALL_S = 15.0
+"""After which a tool that still runs is told of. It is not cancelled: what it has begun may matter."""
+
 CUT_SHORT = "The call ended before this was done."
 
 
@@ -79,9 +82,11 @@ class ToolRuns:
             played=partial(reply.step_over, step),
         )
         outcome = _cut_short()
+        late = self._conversation.watch("tool", TOOL_STALL_S)
         try:
             outcome = await self._outcome(reply, call, context)
         finally:
+            late.cancel()
             self._over(reply, call, item, outcome)
         return outcome
 
@@ -135,7 +140,7 @@ class ToolRuns:
         """Once it is quiet, answer with the result, unless an answer made meanwhile knew of it."""
         await self._conversation.states.idle()
         if self._requests == requests and self._conversation.is_open:
-            self._conversation.speak("tool_response", Request(), turn=None)
+            self._conversation.speeches.speak("tool_response", Request(), turn=None)
 
     def executed(self, call_ids: list[str]) -> None:
         """All calls of one answer have their outcomes."""

@@ -118,6 +118,7 @@ def test_the_order_of_events_in_a_turn() -> None:
         "voice_started",
         "user_state_changed",
         "voice_stopped",
+        "turn_predicted",
         "user_state_changed",
         "turn_committed",
         "speech_created",
@@ -259,11 +260,11 @@ def test_a_cough_while_the_reply_is_pending() -> None:
 
 
 def test_the_user_goes_on_after_the_commit() -> None:
-    replies = {"I would": "What?", "I would like tea": "Tea it is."}
-    told = call([Line(0.5, "I would", 0.6), Line(1.7, "like tea", 0.8)], replies, until=7.0)
+    replies = {"Order tea": "With milk?", "Order tea with milk": "Tea it is."}
+    told = call([Line(0.5, "Order tea", 0.6), Line(1.7, "with milk", 0.8)], replies, until=7.0)
     assert told.one(TurnReopened).turn == 1
     assert [event.turn for event in told.of(TurnCommitted)] == [1, 1]
-    assert told.said == [("user", "I would like tea"), ("assistant", "Tea it is.")]
+    assert told.said == [("user", "Order tea with milk"), ("assistant", "Tea it is.")]
     assert [event.speech_id for event in told.of(PlaybackStarted)] == ["speech_2"]
 
 
@@ -282,9 +283,11 @@ def test_a_turn_that_the_application_made_final_cannot_be_reopened(what: str) ->
 
 
 def test_what_was_heard_cannot_be_reopened() -> None:
-    told = call([Line(0.5, "I would", 0.6), Line(2.2, "like tea", 0.8)], {"*": "What do you mean by that?"}, until=9.0)
+    told = call(
+        [Line(0.5, "Order tea", 0.6), Line(2.2, "with milk", 0.8)], {"*": "What do you mean by that?"}, until=9.0
+    )
     assert not told.of(TurnReopened)
-    assert [text for role, text in told.said if role == "user"] == ["I would", "like tea"]
+    assert [text for role, text in told.said if role == "user"] == ["Order tea", "with milk"]
 
 
 def test_three_interruptions_in_a_row() -> None:

@@ -30,7 +30,7 @@ from agent_runtime.audio.endpoints import AudioSink, AudioSource
 from agent_runtime.inference.descriptor import LOCAL, Kind, parse
 from agent_runtime.io.terminal import TerminalView
 from agent_runtime.turns import machine
-from agent_runtime.turns.options import TurnHandling
+from agent_runtime.turns.options import DEFAULT_DETECTOR, TurnHandling
 from agent_runtime.worker.server import Entrypoint
 
 ROOT = Path(__file__).parent.parent
@@ -310,9 +310,10 @@ def test_the_table_of_turn_handling_is_that_of_the_code() -> None:
     }
     handling = TurnHandling()
     known: dict[str, object] = {"turn_detection": handling.turn_detection}
-    for part in ("endpointing", "interruption"):
+    for part in ("endpointing", "interruption", "preemptive_generation"):
         options = getattr(handling, part)
         known |= {f"{part}.{each.name}": getattr(options, each.name) for each in dataclasses.fields(options)}
+    known["mute"] = list(handling.mute)
     assert listed == {name: json.dumps(value) for name, value in known.items()}
 
 
@@ -365,6 +366,8 @@ def test_every_descriptor_of_a_local_engine_names_one_with_options_that_it_takes
     found = 0
     for page in PAGES:
         for text in re.findall(r"(?<!/)local/[a-z]+(?::[\w+-]+)?(?:\?[\w=&./~-]+)?", page.read_text("utf-8")):
+            if text == DEFAULT_DETECTOR:  # no engine
+                continue
             descriptor = parse("tts", text)
             assert descriptor.name in kinds, f"{page.name}: {text}"
             wrong = descriptor.options.keys() - options_of(kinds[descriptor.name], descriptor.name)

@@ -328,7 +328,7 @@ async def _eats_and_hangs(text: AsyncIterable[str]) -> AsyncIterator[AudioFrame]
         (lambda text: _coroutine(_sound(text)), "All right.", ""),
         (lambda text: None, None, ""),
         (lambda text: _coroutine(None), None, ""),
-        (_eats, None, ""),
+        (_eats, None, "error"),
         (lambda text: _hang(), None, "stalled"),
         (lambda text: _raise(), None, "error"),
         (lambda text: 1 / 0, None, "error"),

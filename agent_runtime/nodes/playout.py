@@ -97,6 +97,21 @@ class Utterance:
             self._room = asyncio.Event()
             await self._room.wait()
 
+    @property
+    def tells(self) -> bool:
+        """Whether its frames say which words they are."""
+        return self._told
+
+    @property
+    def is_mute(self) -> bool:
+        """Whether text was given for it, and neither sound nor a word about it has come."""
+        return self.empty and not self._told and not self.cut and bool("".join(self._given).strip())
+
+    @property
+    def made_s(self) -> float:
+        """Seconds of sound that were made so far."""
+        return (self._kept_from + len(self._pcm) // 2) / self._rate
+
     def finish(self, *, broken: bool = False) -> None:
         """No more sound will come; `broken`: though not all is there that was to be said."""
         if self._resampler is not None and not self.cut:
@@ -202,13 +217,19 @@ class Playout:
         return (self._current is not None or self._seamless) and not self._held
 
     @property
+    def heard_now(self) -> str:
+        """The text of the current utterance, up to what was heard."""
+        utterance = self._current
+        return utterance.heard(self._played()).text if utterance is not None and utterance.tells else ""
+
+    @property
     def position_s(self) -> float:
         """Seconds of the current utterance that were heard."""
         return self._played() / self.sink.sample_rate if self._current is not None else 0.0
 
     def expect(self, utterance: Utterance) -> None:
         """It will be played. Where the floor is free it starts to sound in the very call that feeds it its first sound."""
-        utterance.on_sound = self._sound_came
+        utterance.on_sound = self.sound_came
         utterance.on_finished = self.wake
 
     def wake(self) -> None:
@@ -222,7 +243,8 @@ class Playout:
         utterance = self._current or self._floor.next_utterance()
         return not self._held and utterance is not None and not utterance.starved
 
-    def _sound_came(self) -> None:
+    def sound_came(self) -> None:
+        """An utterance has sound: where the floor is free, it starts now."""
         if self._current is None:
             self._begin()
         self.wake()

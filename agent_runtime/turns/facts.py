@@ -58,6 +58,9 @@ class Facts:
         self._final_at: float | None = None
         self._in_debt = False
         self._last_final = ""
+        self._asked = ""  # the words about which the turn detector was asked last
+        self._advice: float | None = None
+        self._advice_due: float | None = None  # until when its answer is waited for
 
     @property
     def voice_on(self) -> bool:
@@ -68,6 +71,20 @@ class Facts:
     def pending_transcript(self) -> str:
         """The words of the turn that is not committed yet."""
         return self._words.text
+
+    @property
+    def agent_audible(self) -> bool:
+        """Whether a speech of the agent has begun to sound and is not over."""
+        return self._agent_audible
+
+    def so_far(self, text: str) -> str:
+        """The words of the turn that is not committed yet, with `text` as the recogniser's newest reading."""
+        return " ".join([*(final.text for final in self._words.finals), text]).strip()
+
+    def voice_s(self, at: float) -> float | None:
+        """How long the voice that was heard last has lasted; None where none was."""
+        end = at if self._voice_on else self._last_voiced
+        return None if self._onset is None or end is None else max(0.0, end - self._onset)
 
     @property
     def _voice_tells(self) -> bool:
@@ -127,6 +144,9 @@ class Facts:
     def _drop_words(self) -> None:
         self._words = Words([], owed=self._voice_on and self.has_recogniser and not self._noise)
         self._requested = False
+
+    def _forget_advice(self) -> None:
+        self._asked, self._advice, self._advice_due = "", None, None
 
     def _is_late(self, event: Heard) -> bool:
         """Whether these words belong to the turn that is final: the recogniser pays a debt, or says a thing twice."""

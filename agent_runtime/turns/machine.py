@@ -17,17 +17,24 @@ States::
     OVERLAP         the user's voice is on over the agent's speech, which is ducked
     HELD            the same a little longer: the agent's speech stands still, at a sample we know
 
-The end of a turn. Both delays count from the last *voiced sample*, however late anybody learnt of it. After `min_delay`
+The end of a turn. All delays count from the last *voiced sample*, however late anybody learnt of it. After `min_delay`
 the turn is committed if the recogniser owes nothing more for the voice heard; otherwise as soon as it has paid; at
-`max_delay` with whatever is understood so far. With no words at all the machine says so (`AskAgain`) rather than wait
-on: the user spoke and must not meet silence. In manual mode only `CommitRequested` commits.
+`max_delay` with whatever is understood so far. A turn detector advises (`AskDetector`, `Advice`): where it thinks the
+turn unfinished the delay is longer, up to `max_delay`. It is waited for `ADVICE_BUDGET_S`; an answer that is late, none,
+or no probability is no advice. With no words at all the machine says so (`AskAgain`) rather than wait on: the user spoke
+and must not meet silence. In manual mode only `CommitRequested` commits.
+
+While the delay runs a reply may be made ahead (`Prepare`): nothing of it sounds, or is told, before the `Commit` of the
+same words.
 
 An interruption has two steps. Voice over the agent's speech is a suspicion: `Duck` at once, `Hold` when it has lasted
 `HOLD_AFTER_S`. Words confirm it: `Cancel`, and the floor is the user's; words that the recogniser doubts do so only when
 they are final and `DOUBTED_WORDS` or more. Otherwise `Release`, and the agent goes on from the very sample: as soon as
-the recogniser says that there were no words, at the latest `RELEASE_AFTER_S` after the voice ended. Duration confirms
-only where there is no recogniser, or where it has been silent for `DEAF_AFTER_S`. A voice that goes on for `DEAF_AFTER_S`
-while the recogniser lives and finds no words in it is noise: the agent goes on over it.
+the recogniser says that there were no words, at the latest `RELEASE_AFTER_S` after the voice ended. Murmurs (a
+backchannel, a filler, words to somebody else) confirm nothing and are no turn: the agent goes on at once, also while that
+voice is still on. Duration confirms only where there is no recogniser, or where it has been silent for `DEAF_AFTER_S`. A
+voice that goes on for `DEAF_AFTER_S` while the recogniser lives and finds no words in it is noise: the agent goes on
+over it.
 
 Between the commit and the first sample of the reply the same steps apply with nothing to duck: the reply is held back.
 If words confirm, nothing of it was heard, so it never was: `Reopen` throws it away and the two halves become one turn.
@@ -48,9 +55,11 @@ from collections.abc import Callable
 from enum import Enum
 from typing import ClassVar
 
-from agent_runtime.turns.facts import Facts, Words
+from agent_runtime.turns.endpoint import Endpoint
+from agent_runtime.turns.facts import Words
 from agent_runtime.turns.options import TurnHandling
 from agent_runtime.turns.signals import (
+    Advice,
     AgentStarted,
     AgentStopped,
     AskAgain,
@@ -87,6 +96,8 @@ DEAF_AFTER_S = 5.0
 DOUBTED_WORDS = 4
 """A final of so many words is speech, also where the recogniser doubts every one: a cough is read as one or two."""
 
+MURMURS = ("backchannel", "filler", "aside")
+
 ASK_AGAIN_MIN_S = 0.3
 """A voice that held no words and was shorter than this is a noise that needs no answer."""
 
@@ -101,7 +112,7 @@ class State(Enum):
     HELD = "held"
 
 
-class TurnMachine(Facts):
+class TurnMachine(Endpoint):
     """The state of one conversation's floor.
 
     Args:
@@ -109,20 +120,13 @@ class TurnMachine(Facts):
         has_recogniser: False makes the voice's duration confirm interruptions.
     """
 
-    def __init__(self, options: TurnHandling, *, has_recogniser: bool = True, has_vad: bool = True) -> None:
-        super().__init__(has_recogniser=has_recogniser, has_vad=has_vad)
-        self.options = options
+    def __init__(
+        self, options: TurnHandling, *, has_recogniser: bool = True, has_vad: bool = True, has_detector: bool = False
+    ) -> None:
+        super().__init__(options, has_recogniser=has_recogniser, has_vad=has_vad, has_detector=has_detector)
         self.state = State.LISTENING
-        self.ignored = 0
-        self._timers: dict[str, float] = {}
-        self._out: list[Command] = []
 
     # What the owner asks.
-
-    @property
-    def deadline(self) -> float | None:
-        """When the next `Tick` is due."""
-        return min(self._timers.values(), default=None)
 
     @property
     def floor_is_free(self) -> bool:
@@ -139,6 +143,11 @@ class TurnMachine(Facts):
                 return not self._timers  # it waits for the application, which has all the time it wants
             case _:
                 return self.state is State.LISTENING
+
+    @property
+    def agent_has_floor(self) -> bool:
+        """Whether the agent speaks, or is about to, whoever may be interrupting it."""
+        return self.state in (State.REPLY_PENDING, State.AGENT_SPEAKING, State.OVERLAP, State.HELD)
 
     @property
     def commit_is_due(self) -> bool:
@@ -167,8 +176,11 @@ class TurnMachine(Facts):
         self._listen_for_words(event.at)
 
     def _user_goes_on(self, event: VoiceStarted) -> None:
-        if not self._requested:  # else the application has decided, whatever the user does
-            self._user_starts(event)
+        if self._requested:  # the application has decided, whatever the user does
+            return
+        if self._last_voiced is not None and self._words.text:
+            self.estimates.pause(event.onset - self._last_voiced)
+        self._user_starts(event)
 
     def _user_stops_after_request(self, event: VoiceStopped) -> None:
         """The turn was ended while the voice was still on; now it is known whether words are owed."""
@@ -220,31 +232,10 @@ class TurnMachine(Facts):
         if not self._voice_tells and not self._requested:
             self._words_alone(event)
             return
+        if event.is_final and event.text and self._last_voiced is not None:
+            self.estimates.lag(event.at - self._last_voiced)
         self._take_words(event)
         self._maybe_commit(event.at, "final transcript")
-
-    def _arm_endpoint(self, at: float) -> None:
-        if self.options.turn_detection == "manual":
-            return
-        since = self._last_voiced if self._last_voiced is not None else at
-        delays = self.options.endpointing
-        self._timers["min_delay"] = max(at, since + delays.min_delay)
-        self._timers["max_delay"] = max(at, since + delays.max_delay)
-        self._maybe_commit(at, "silence")
-
-    def _maybe_commit(self, at: float, reason: str) -> None:
-        """Commit when the shorter delay is over and no words are owed."""
-        if self.options.turn_detection == "manual" and "max_delay" not in self._timers:
-            return
-        early = self.options.turn_detection != "stt"  # there the recogniser's final is the end of the turn
-        if early and "min_delay" in self._timers and at < self._timers["min_delay"]:
-            return
-        if self._words.owed or self._words.interim:
-            self._timers.pop("min_delay", None)
-        elif self._words.finals:
-            self._commit(at, reason)
-        else:
-            self._timers.pop("min_delay", None)  # no words: max_delay decides
 
     def _commit(self, at: float, reason: str) -> None:
         words = self._words
@@ -254,6 +245,8 @@ class TurnMachine(Facts):
         self._in_debt = words.owed or bool(words.interim)
         self._last_final = words.finals[-1].text if words.finals else ""
         self._asked_again = self._requested = False
+        self._forget_advice()
+        self._prepared, self._preparations = "", 0
         self._voice_since_commit = False
         self._onset = None
         self._agent_due = True
@@ -277,7 +270,9 @@ class TurnMachine(Facts):
             self._settle(at)
 
     def _paused_tick(self, event: Tick) -> None:
-        if self._due("min_delay", event.at, keep=True):
+        if self._due("min_delay", event.at):
+            if self._advice_due is not None and event.at >= self._advice_due:
+                self._advice_due = None
             self._maybe_commit(event.at, "silence")
         if self.state is State.USER_PAUSED and self._due("max_delay", event.at):
             if self._words.text:
@@ -359,6 +354,9 @@ class TurnMachine(Facts):
             # The recogniser pays late what it owed for a turn that is final: it starts no second one.
             self.ignored += 1
             return
+        if event.kind in MURMURS and not self._asked_again:
+            self._words.interim = ""
+            return
         self._take_words(event)
         voice_known = self._voice_tells and self._voice_since_commit
         earlier = voice_known and self._agent_audible and not self._voice_since_agent  # said before it began
@@ -374,6 +372,8 @@ class TurnMachine(Facts):
         return self.options.interruption.enabled and (self._interruptible or going_on)
 
     def _confirms(self, event: Heard) -> bool:
+        if event.kind == "command" and event.sure:
+            return True
         enough = len(self._words.text.split()) >= max(1, self.options.interruption.min_words)
         speech = event.sure or (event.is_final and len(event.text.split()) >= DOUBTED_WORDS)
         return speech and bool(event.text) and enough
@@ -428,6 +428,10 @@ class TurnMachine(Facts):
         self._timers["release"] = max(event.at, event.last_voiced + wait)
 
     def _words_in_overlap(self, event: Heard) -> None:
+        if event.kind in MURMURS:
+            self._words.interim = ""
+            self._release(event.at, event.kind)
+            return
         self._take_words(event)
         if self._confirms(event):
             self._confirm(event.at, "words")
@@ -465,6 +469,8 @@ class TurnMachine(Facts):
         if self._committed is not None and not self._agent_audible:
             self._out.append(Reopen())
             earlier = self._committed
+            if self._onset is not None and self._last_voiced is not None:
+                self.estimates.pause(self._onset - self._last_voiced)
             if earlier.interim:
                 earlier.finals.append(Heard(at, earlier.interim, is_final=True))
             self._words.finals[:0] = earlier.finals
@@ -494,14 +500,6 @@ class TurnMachine(Facts):
         self.state = state
         self._timers.clear()
 
-    def _due(self, name: str, at: float, *, keep: bool = False) -> bool:
-        due = self._timers.get(name)
-        if due is None or at < due:
-            return False
-        if not keep:
-            del self._timers[name]
-        return True
-
     _TABLE: ClassVar[dict[tuple[State, type], Callable[..., None]]] = {
         (State.LISTENING, VoiceStarted): _user_starts,
         (State.LISTENING, Heard): _words_out_of_silence,
@@ -517,6 +515,7 @@ class TurnMachine(Facts):
         (State.USER_PAUSED, VoiceStopped): _user_stops_after_request,
         (State.USER_PAUSED, Heard): _words_after_voice,
         (State.USER_PAUSED, Tick): _paused_tick,
+        (State.USER_PAUSED, Advice): Endpoint._advised,
         (State.USER_PAUSED, CommitRequested): _commit_on_request,
         (State.USER_PAUSED, ClearRequested): _clear,
         (State.USER_PAUSED, AgentStarted): _agent_starts_in_pause,

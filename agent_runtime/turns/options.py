@@ -1,11 +1,23 @@
 """How turns are taken: the settings, with the names under which livekit-agents users know them."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypedDict, TypeVar
 
 from agent_runtime.errors import UsageError
+from agent_runtime.turns.detectors import TurnDetector
 
 TurnDetectionMode = Literal["vad", "stt", "manual"]
+"""Silence alone ends a turn; the recogniser's final does; only the application does."""
+
+DEFAULT_DETECTOR = "local/text"
+
+MuteWhen = Literal["until_first_reply", "during_tools"]
+
+
+Mute = MuteWhen | Callable[[], bool]
+"""``"until_first_reply"``: until the agent's first speech is over. ``"during_tools"``: while a tool runs. A function is
+asked at each beginning of a voice. A voice that begins while the user is muted is not heard, to its end."""
 
 
 class EndpointingOptions(TypedDict, total=False):
@@ -27,12 +39,29 @@ class InterruptionOptions(TypedDict, total=False):
     false_interruption_timeout: float | None
 
 
-class TurnHandlingOptions(TypedDict, total=False):
-    """What `AgentSession(turn_handling=...)` takes."""
+class PreemptiveGenerationOptions(TypedDict, total=False):
+    """`enabled`; `preemptive_tts` (speak it too, before the turn is final); `max_speech_duration` (s: after a longer
+    turn nothing is made ahead); `max_retries` (how often in a turn something is made ahead).
+    """
 
-    turn_detection: TurnDetectionMode | None
+    enabled: bool
+    preemptive_tts: bool
+    max_speech_duration: float
+    max_retries: int
+
+
+class TurnHandlingOptions(TypedDict, total=False):
+    """What `AgentSession(turn_handling=...)` takes.
+
+    `turn_detection`: a mode, the name of a detector (``"local/text"``, the default), a `TurnDetector`, or None, which is
+    silence alone. `mute`: when the user is not listened to; see `Mute`.
+    """
+
+    turn_detection: TurnDetectionMode | str | TurnDetector | None
     endpointing: EndpointingOptions
     interruption: InterruptionOptions
+    preemptive_generation: PreemptiveGenerationOptions
+    mute: Sequence[Mute]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +80,24 @@ class Interruption:
 
 
 @dataclass(frozen=True, slots=True)
+class PreemptiveGeneration:
+    """Off unless it is asked for: it answers sooner, and pays for what it throws away."""
+
+    enabled: bool = False
+    preemptive_tts: bool = False
+    max_speech_duration: float = 10.0
+    max_retries: int = 3
+
+
+@dataclass(frozen=True, slots=True)
 class TurnHandling:
     """The settings, checked and complete."""
 
-    turn_detection: TurnDetectionMode | None = "vad"
+    turn_detection: TurnDetectionMode | str | TurnDetector | None = DEFAULT_DETECTOR
     endpointing: Endpointing = field(default_factory=Endpointing)
     interruption: Interruption = field(default_factory=Interruption)
+    preemptive_generation: PreemptiveGeneration = field(default_factory=PreemptiveGeneration)
+    mute: tuple[Mute, ...] = ()
 
     @classmethod
     def of(cls, given: "TurnHandlingOptions | TurnHandling | None") -> "TurnHandling":
@@ -70,9 +111,12 @@ class TurnHandling:
         if isinstance(given, TurnHandling):
             return given
         _known(given, cls, "turn_handling")
-        mode = given.get("turn_detection", "vad")
-        if mode not in ("vad", "stt", "manual", None):
-            raise UsageError(f"turn_handling turn_detection is {mode!r}; it may be 'vad', 'stt', 'manual' or None.")
+        mode = given.get("turn_detection", DEFAULT_DETECTOR)
+        if not (mode is None or isinstance(mode, str | TurnDetector)) or isinstance(mode, type):
+            raise UsageError(
+                f"turn_handling turn_detection is {mode!r}; it may be 'vad', 'stt', 'manual', None, "
+                f"a detector's name ({DEFAULT_DETECTOR!r}) or an object with `label` and `predict`."
+            )
         endpointing = _fill(Endpointing(), given.get("endpointing"), "turn_handling endpointing")
         interruption = _fill(Interruption(), given.get("interruption"), "turn_handling interruption")
         if not 0 <= endpointing.min_delay <= endpointing.max_delay:
@@ -80,10 +124,23 @@ class TurnHandling:
                 f"turn_handling endpointing has min_delay {endpointing.min_delay!r} and max_delay "
                 f"{endpointing.max_delay!r}; it needs 0 <= min_delay <= max_delay, in seconds."
             )
-        return cls(turn_detection=mode, endpointing=endpointing, interruption=interruption)
+        preemptive = _fill(
+            PreemptiveGeneration(), given.get("preemptive_generation"), "turn_handling preemptive_generation"
+        )
+        return cls(mode, endpointing, interruption, preemptive, _mutes(given.get("mute", ())))
 
 
-T = TypeVar("T", Endpointing, Interruption)
+def _mutes(given: Any) -> tuple[Mute, ...]:
+    mutes = (given,) if isinstance(given, str) or callable(given) else tuple(given)
+    for each in mutes:
+        if each not in ("until_first_reply", "during_tools") and not callable(each):
+            raise UsageError(
+                f"turn_handling mute has {each!r}; it takes 'until_first_reply', 'during_tools' or a function."
+            )
+    return mutes
+
+
+T = TypeVar("T", Endpointing, Interruption, PreemptiveGeneration)
 
 
 def _known(given: Any, kind: type, where: str) -> None:

@@ -1,6 +1,10 @@
 """What the turn machine is told, and what it answers. Each signal carries its time, in seconds of loop time."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["speech", "command", "backchannel", "filler", "aside"]
+"""What words are, said over the agent: `command` interrupts at once ("stop"); the last three interrupt nobody."""
 
 # Events
 
@@ -19,12 +23,26 @@ class VoiceStopped:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The recogniser's reading. `sure` is False where it does not trust its own words (see `stt.MIN_CONFIDENCE`)."""
+    """The recogniser's reading.
+
+    `sure` is False where it does not trust its own words (see `stt.MIN_CONFIDENCE`). `kind` is of all that was said since
+    the last turn, this reading included.
+    """
 
     at: float
     text: str
     is_final: bool
     sure: bool = True
+    kind: Kind = "speech"
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """The turn detector's answer about `text`: the probability that the turn is complete; None is no opinion."""
+
+    at: float
+    text: str
+    probability: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +103,7 @@ TurnEvent = (
     VoiceStarted
     | VoiceStopped
     | Heard
+    | Advice
     | ReplyPlanned
     | AgentStarted
     | AgentStopped
@@ -144,6 +163,20 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True)
+class AskDetector:
+    """The turn detector is to say whether `text` is a whole turn; `Advice` is its answer, now or later."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """The turn will probably end with these words: its reply may be made, and must not sound before the `Commit`."""
+
+    transcript: str
+
+
+@dataclass(frozen=True, slots=True)
 class AskAgain:
     """The user spoke, and `after` seconds later there are still no words."""
 
@@ -161,4 +194,4 @@ class GiveUpOnVoice:
     confirmed: bool
 
 
-Command = Duck | Hold | Release | Cancel | Dismiss | Reopen | Commit | AskAgain | GiveUpOnVoice
+Command = Duck | Hold | Release | Cancel | Dismiss | Reopen | Commit | AskDetector | Prepare | AskAgain | GiveUpOnVoice

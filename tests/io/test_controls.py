@@ -121,7 +121,7 @@ def test_while_one_talks_silence_ends_no_turn() -> None:
         modes += [desk.session.turn_handling.turn_detection]
         await desk.press(" ", "m")  # m ends the turn too, and gives the floor back to silence
         modes += [desk.session.turn_handling.turn_detection]
-        assert modes == ["manual", "vad", "vad"]
+        assert modes == ["manual", "local/text", "local/text"]
         assert not desk.microphone.muted
 
     at_desk(use, Line(2.0, "what time is it", 1.0), Line(7.0, "in rome", 0.5))

@@ -112,7 +112,11 @@ def _call(seed: int) -> tuple[Told, list[Line]]:
 def test_what_holds_in_every_call(seed: int) -> None:
     told, lines = _call(seed)
     assert told.one(Close).reason == "user_initiated"
-    assert [event for event in told.of(Error) if "max_tool_steps" not in event.message] == []
+    assert [
+        event
+        for event in told.of(Error)
+        if not any(known in event.message for known in ("max_tool_steps", "empty answer"))
+    ] == []
 
     # Each word of the user is in the history once, in order.
     spoken = [word for line in lines for word in line.text.split()]

@@ -1,0 +1,110 @@
+"""What the caller's sound means before the turn machine is told of it: muted or not, whose words, what kind of words."""
+
+from typing import TYPE_CHECKING
+
+from agent_runtime import clock
+from agent_runtime.events import UserInputTranscribed
+from agent_runtime.stt import MIN_CONFIDENCE
+from agent_runtime.turns.backchannels import is_aside, kind_of
+from agent_runtime.turns.own_words import is_echo
+from agent_runtime.turns.signals import Heard, Kind
+
+if TYPE_CHECKING:
+    from agent_runtime.conversation import Conversation
+
+ECHO_FOR_S = 1.5
+"""After the end of the agent's speech its words may still come back from a recogniser."""
+
+
+class Hearing:
+    """Judges voices and readings by what is true when they come."""
+
+    def __init__(self, conversation: "Conversation") -> None:
+        self._conversation = conversation
+        self._muted = False
+        self._first_speech_over = False
+        self._ended_at: float | None = None
+
+    def hears_voice(self) -> bool:
+        """A voice begins: whether the caller is listened to."""
+        self._muted = self.mutes
+        return not self._muted
+
+    def hears_end(self) -> bool:
+        """Its end is told of where its beginning was."""
+        return not self._muted
+
+    def agent_stopped(self) -> None:
+        """A speech is over."""
+        self._first_speech_over = True
+        self._ended_at = clock.now()
+
+    @property
+    def mutes(self) -> bool:
+        """Whether a voice that begins now is not listened to."""
+        for when in self._conversation.machine.options.mute:
+            if when == "until_first_reply":
+                muted = not self._first_speech_over
+            elif when == "during_tools":
+                muted = bool(self._conversation.tools)
+            else:
+                muted = self._asks(when)
+            if muted:
+                return True
+        return False
+
+    def _asks(self, when: object) -> bool:
+        assert callable(when)
+        try:
+            return bool(when())
+        except Exception as error:
+            self._conversation.failed("mute", "The mute function", error)
+            return False
+
+    def ignores(self, text: str, language: str) -> str | None:
+        """Why a reading is none of the caller's: ``muted``, ``echo``; None where it is."""
+        machine = self._conversation.machine
+        if self._muted or (not machine.has_vad and self.mutes):
+            return "muted"
+        return "echo" if text and is_echo(text, self._recently_said, language) else None
+
+    def reading(self, event: UserInputTranscribed) -> Heard:
+        """What the turn machine is told of a reading that counts."""
+        sure = event.confidence is None or event.confidence >= MIN_CONFIDENCE
+        text = "" if event.ignored == "echo" else event.transcript
+        return Heard(event.at, text, event.is_final, sure, self._kind(text, event.language))
+
+    def _kind(self, text: str, language: str) -> Kind:
+        machine = self._conversation.machine
+        if not text or not machine.agent_has_floor:
+            return "speech"
+        said = machine.so_far(text)
+        speaking = machine.agent_audible
+        if speaking and is_aside(said, language):
+            return "aside"
+        return kind_of(
+            said,
+            language,
+            duration_s=machine.voice_s(clock.now()),
+            agent_speaking=speaking,
+            after_question=self.agent_said.rstrip().endswith("?"),
+        )
+
+    @property
+    def agent_said(self) -> str:
+        """The agent's last words that were heard, those that sound now included."""
+        sounding = self._conversation.speeches.heard_now
+        if sounding:
+            return sounding
+        for item in reversed(self._conversation.history.items):
+            if getattr(item, "role", None) == "assistant":
+                return getattr(item, "text_content", None) or ""
+        return ""
+
+    @property
+    def _recently_said(self) -> str:
+        sounding = self._conversation.speeches.heard_now
+        if sounding:
+            return sounding
+        recent = self._ended_at is not None and clock.now() - self._ended_at <= ECHO_FOR_S
+        return self.agent_said if recent else ""
