@@ -1,13 +1,16 @@
 """The command line: `agent-runtime console agents/clock.py`, and `cli.run_app(server)` at the foot of a script."""
 
 import argparse
+import atexit
 import contextlib
 import importlib.util
 import io
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NoReturn
@@ -25,25 +28,35 @@ Talk to a voice agent, and see what it is made of.
   agent-runtime console agents/clock.py --input question.wav
                                                   play a recording to it, in virtual time
   agent-runtime explain agents/clock.py           what it is wired of, what is missing, what leaves this machine
+  agent-runtime sim call.yaml                     make a simulated call, in virtual time
+  agent-runtime bench turns                       measure how turns are taken, on generated calls
 """
 
 EPILOG = """\
 Inside a script that ends with cli.run_app(server), leave out its name: python agents/clock.py console --text
 """
 
+ROOMS = ("dev", "start", "connect")
+
 LATER = "LiveKit rooms come in a later version, and with them '{0}'; use 'console' to talk to the agent until then."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command `agent-runtime`. Returns the exit status: 2 for what the user can mend, 130 after Ctrl-C."""
-    return _guarded(_run, list(sys.argv[1:] if argv is None else argv), None)
+    """The command `agent-runtime`. Returns the exit status: 2 for what the user can mend, 130 after Ctrl-C.
+
+    Without `argv` it is all that this process does, and signals stay in its hands until the process has ended.
+    """
+    with _signals(last=argv is None):
+        return _guarded(_run, list(sys.argv[1:] if argv is None else argv), None)
 
 
 def run_app(server: "AgentServer") -> NoReturn:
     """Run the command line for the script that calls this, and exit."""
     if _loading:
         raise _AppGiven(server)
-    sys.exit(_guarded(_run, sys.argv[1:], server))
+    with _signals(last=True):
+        status = _guarded(_run, sys.argv[1:], server)
+    sys.exit(status)
 
 
 _loading: list[Path] = []
@@ -80,6 +93,55 @@ def _guarded(
         return 2
 
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def _signals(*, last: bool) -> Iterator[None]:
+    """Within it Ctrl-C raises KeyboardInterrupt once; the next ends the process, without a word.
+
+    Args:
+        last: nothing follows in this process, so it goes on like that while Python shuts down. Else the signals are
+            given back as they were.
+    """
+    if threading.current_thread() is not threading.main_thread():  # signals are none of its business
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    if before[signal.SIGINT] is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+    if last:
+        atexit.register(_close_ears)  # first in, last out
+    try:
+        yield
+    finally:
+        if not last:
+            for number, handler in before.items():
+                if handler is not None:  # else it was not Python that set it
+                    signal.signal(number, handler)
+        elif signal.getsignal(signal.SIGINT) is _interrupt:
+            signal.signal(signal.SIGINT, _leave)
+
+
+def _interrupt(number: int, _: object) -> NoReturn:
+    signal.signal(number, _leave)  # a second KeyboardInterrupt could come up where nobody catches it
+    raise KeyboardInterrupt
+
+
+def _leave(number: int, _: object) -> NoReturn:
+    try:
+        sys.stdout.flush()
+    finally:  # whatever that raises, for we may have come in the middle of a write
+        os._exit(128 + number)
+
+
+def _close_ears() -> None:
+    """Python takes its handlers down before its last steps, and a signal would then kill it in the middle of them."""
+    for number in _SIGNALS:
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_IGN)
+
+
 def _make_output_safe() -> None:
     """A terminal that cannot show a letter, or that is not there, must not end a call."""
     if sys.stdout is None:
@@ -113,29 +175,46 @@ def _what(error: BaseException, script: Path | None = None) -> str:
 
 
 def _run(argv: list[str], server: "AgentServer | None") -> int:
+    words = [word for word in argv if word != "--debug"]
+    if words[:1] and words[0] in ROOMS and not {"-h", "--help"} & set(words):
+        raise UsageError(LATER.format(words[0]))  # whatever else is said: its options are not known yet
     options = _parser(with_script=server is None).parse_args(argv)
-    if options.command in ("dev", "start", "connect"):
-        raise UsageError(LATER.format(options.command))
+    path = Path(sys.argv[0] if server is not None else getattr(options, "script", None) or "")
+    if options.command == "sim":
+        load_it = _loader(options, server)
+        return _blaming(path, lambda: int(options.run(options, load_it)))
+    if options.command == "bench":
+        return int(options.run(options, load_server))
     if server is None and options.script is None and not options.list_devices:
         raise UsageError("console needs a script: agent-runtime console agents/clock.py.")
     from agent_runtime.io.console import console, explain_script
-
-    path = Path(sys.argv[0] if server is not None else options.script or "")
 
     def load() -> "AgentServer":
         return server or load_server(options.script)
 
     command = console if options.command == "console" else explain_script
+    return _blaming(path, lambda: command(options, load, path))
+
+
+def _blaming(script: Path, command: Callable[[], int]) -> int:
+    """Run a command; an error that comes out of the script is the script's."""
     try:
-        return command(options, load, path)
+        return command()
     except AgentRuntimeError:
         raise
     except Exception as error:
-        if not _is_from(path, error):
+        if not _is_from(script, error):
             raise
         raise UsageError(
-            f"The script '{path}' raised {_what(error, path)}; mend it, or add --debug for the traceback."
+            f"The script '{script}' raised {_what(error, script)}; mend it, or add --debug for the traceback."
         ) from error
+
+
+def _loader(options: argparse.Namespace, server: "AgentServer | None") -> "Callable[[], AgentServer] | None":
+    """Gives the script's server, where there is a script."""
+    if server is not None:
+        return lambda: server
+    return (lambda: load_server(options.script)) if options.script is not None else None
 
 
 def _is_from(script: Path, error: BaseException) -> bool:
@@ -155,6 +234,8 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser(*, with_script: bool) -> argparse.ArgumentParser:
     from agent_runtime import __version__
+    from agent_runtime.testing.battery.bench import add_bench
+    from agent_runtime.testing.command import add_sim
 
     parser = _Parser(
         prog="agent-runtime" if with_script else None,
@@ -180,7 +261,10 @@ def _parser(*, with_script: bool) -> argparse.ArgumentParser:
 
     _add_console_options(command("console", "Talk to the agent here."))
     command("explain", "Say what the agent is wired of, without starting it.")
-    for name in ("dev", "start", "connect"):
+    add_sim(commands, with_script=with_script)
+    if with_script:
+        add_bench(commands)
+    for name in ROOMS:
         command(name, "Join LiveKit rooms (comes in a later version).")
     return parser
 

@@ -16,7 +16,7 @@ import pytest
 import soundfile
 import soxr
 
-from agent_runtime import __version__
+from agent_runtime import __version__, cli
 from agent_runtime.clock import Stopwatch
 from agent_runtime.inference.descriptor import KEYS
 from agent_runtime.io import console
@@ -106,10 +106,19 @@ def test_version() -> None:
 
 
 @pytest.mark.parametrize("name", ["dev", "start", "connect"])
-def test_rooms_come_later(name: str) -> None:
-    sentence = refused(name, CLOCK)
-    assert f"'{name}'" in sentence
-    assert "'console'" in sentence
+@pytest.mark.parametrize("more", ["", "--room x", "--url wss://example.com --dev", "--debug=1", "x y --", "--text"])
+def test_rooms_come_later_whatever_else_is_said(name: str, more: str) -> None:
+    for argv in ([name, CLOCK, *more.split()], [name, *more.split()], ["--debug", name, *more.split()]):
+        sentence = refused(*argv) if "--debug" not in argv else run(*argv)[2]
+        assert f"'{name}'" in sentence
+        assert "'console'" in sentence
+
+
+def test_rooms_come_later_in_a_script_too() -> None:
+    argv = [sys.executable, str(CLOCK), "connect", "--room", "x"]
+    done = subprocess.run(argv, env=environment(), capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "agent-runtime: " + cli.LATER.format("connect") + "\n"
 
 
 @pytest.mark.parametrize(
@@ -168,6 +177,15 @@ def test_a_script_that_is_missing_or_none(tmp_path: Path) -> None:
             "ValueError: no such table (script.py, line 6)",
         ),
         ("@server.rtc_session()\nasync def entrypoint(ctx): pass", "ended without starting a session"),
+        (
+            ENTRY.format(nodes="llm='local/rules'", agent="Agent(instructions='x')").replace(", room=ctx.room", ""),
+            "without starting a session in its room; write 'await session.start(agent=..., room=ctx.room)'",
+        ),
+        (
+            ENTRY.format(nodes="llm='local/rules'", agent="Agent(instructions='x')").replace(", room=ctx.room", "")
+            + "    await asyncio.Event().wait()\n",
+            "room=ctx.room)'; without its room a session talks to nobody",
+        ),
         (
             "import sys\n@server.rtc_session()\nasync def entrypoint(ctx): sys.exit(3)",
             "called sys.exit(3); end a call with ctx.shutdown()",
@@ -270,6 +288,15 @@ def test_a_script_is_set_up_once_and_its_calls_find_what_it_keeps(tmp_path: Path
     [
         ("stt='deepgrm/nova-3'", "Unknown STT 'deepgrm/nova-3'. Did you mean 'deepgram/nova-3'?"),
         ("llm='local/rulez'", "Did you mean 'local/rules'?"),
+        ("llm='LOCAL/RULES'", "Did you mean 'local/rules'?"),
+        ("llm='locl/rules'", "Did you mean 'local/rules'?"),
+        ("llm='OpenAI/gpt-4.1-mini'", "Unknown LLM 'OpenAI/gpt-4.1-mini'. Did you mean 'openai/gpt-4.1-mini'?"),
+        ("tts='espeak/en-gb'", "Did you mean 'local/espeak'?"),
+        ("tts='LOCAL/Pocketsphinx'", "It is a kind of STT."),
+        ("llm='ollama/llama3'", "The LLM 'ollama/llama3' cannot be reached by this version yet; 'local/rules' runs"),
+        ("llm='Ollama/llama3'", "Did you mean 'ollama/llama3'?"),
+        ("llm='local/llama3'", "Unknown LLM 'local/llama3'. Here there are local/rules."),
+        ("llm='acme/llama3'", "Unknown LLM 'acme/llama3'. Known are local, anthropic, assemblyai, "),
         ("tts='local/pocketsphinx'", "It is a kind of STT."),
         ("stt='deepgram/nova-3'", "needs DEEPGRAM_API_KEY in the environment; 'local/pocketsphinx' needs no key."),
         ("llm='openai/gpt-4.1-mini'", "needs OPENAI_API_KEY in the environment; 'local/rules' needs no key."),
@@ -362,7 +389,7 @@ def test_explain_refuses_what_console_refuses(tmp_path: Path) -> None:
     ("name", "content", "told"),
     [
         ("missing.wav", None, "There is no file"),
-        ("empty.wav", b"", "is not a WAV file"),
+        ("empty.wav", b"", "is empty"),
         ("text.wav", b"Hello, I am a song.\n" * 100, "is not a WAV file"),
         ("header.wav", CALLER.read_bytes()[:44], "holds no sound"),
         ("half-a-header.wav", CALLER.read_bytes()[:20], "is not a WAV file"),
@@ -376,6 +403,7 @@ def test_an_input_that_cannot_be_played(tmp_path: Path, name: str, content: byte
     sentence = refused("console", CLOCK, "--input", path, "--out", tmp_path)
     assert told in sentence
     assert str(path) in sentence
+    assert ("sox" in sentence) == ("is not a WAV file" in sentence)
 
 
 def test_an_input_that_is_a_directory(tmp_path: Path) -> None:
@@ -459,8 +487,10 @@ def test_a_full_disk_costs_the_recording_and_not_the_call(tmp_path: Path) -> Non
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room_bytes, room_bytes)),
     )
     assert done.returncode == 1
-    assert done.stderr.startswith(f"agent-runtime: Cannot write {tmp_path / 'full' / 'call.wav'}: File too large")
-    assert done.stderr.count("\n") == 1
+    sound_lost, picture_lost = done.stderr.splitlines()
+    assert sound_lost.startswith(f"agent-runtime: Cannot write {tmp_path / 'full' / 'call.wav'}: File too large")
+    assert picture_lost.startswith(f"agent-runtime: Cannot write {tmp_path / 'full' / 'call.svg'}: the recording is")
+    assert not (tmp_path / "full" / "call.svg").exists()
     assert "It is nine thirty" in done.stdout
     with wave.open(str(tmp_path / "full" / "call.wav")) as sound:
         assert 0 < sound.getnframes() * 4 <= room_bytes
@@ -516,6 +546,130 @@ def test_a_signal_in_any_phase_of_a_call_leaves_whole_files(tmp_path: Path, name
     assert len(call.lanes()[0]) / 24_000 == pytest.approx(call.log[-1]["t"], abs=0.03)
     assert (call.folder / "call.svg").stat().st_size > 1000
     assert watch.seconds < 5
+
+
+NOT_TODAY = """
+@server.rtc_session()
+async def entrypoint(ctx):
+    async def note(reason): print(f"told: {{reason!r}}")
+    ctx.add_shutdown_callback(note)
+    ctx.shutdown({reason})
+    {then}
+"""
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("reason", ["", "'closed on Sundays'"])
+@pytest.mark.parametrize(
+    "then",
+    ["pass", "await asyncio.Event().wait()", "await session.start(agent=agent, room=ctx.room)"],
+)
+def test_a_job_that_is_shut_down_before_its_session_starts_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str, then: str
+) -> None:
+    more = """
+class Greets(Agent):
+    async def on_enter(self): self.session.say("Hello")
+session, agent = AgentSession(llm='local/rules', tts='local/espeak'), Greets(instructions='x')
+"""
+    path = script(tmp_path, more + NOT_TODAY.format(reason=reason, then=then))
+    call = play(tmp_path / "call", room(0.1), path)
+    assert (call.status, call.err) == (0, "")
+    assert f"told: {reason or repr('')}\n" in call.out
+    assert "The call ended before its session started.\n" in call.out
+    assert "Hello" not in call.out
+    monkeypatch.setattr("sys.stdin", io.StringIO("hello\n"))
+    status, out, err = run("console", path, "--text")
+    assert (status, err) == (0, "")
+    assert f"told: {reason or repr('')}\n" in out
+
+
+def test_shutdown_callbacks_are_told_why(tmp_path: Path) -> None:
+    body = ENTRY.format(nodes="llm='local/rules'", agent="Agent(instructions='x')") + (
+        "    async def note(reason): print('told: ' + reason)\n    ctx.add_shutdown_callback(note)\n"
+    )
+    assert "told: user_initiated\n" in play(tmp_path / "call", room(0.1), script(tmp_path, body)).out
+    body += "    ctx.shutdown('closed')\n"
+    assert "told: closed\n" in play(tmp_path / "call", room(0.1), script(tmp_path, body)).out
+
+
+def test_who_hangs_up_before_the_session_starts_leaves_quietly(tmp_path: Path) -> None:
+    body = (
+        "import os, signal\n@server.rtc_session()\nasync def entrypoint(ctx):\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n    await asyncio.Event().wait()\n"
+    )
+    call = play(tmp_path / "call", room(0.1), script(tmp_path, body))
+    assert (call.status, call.err) == (130, "")
+
+
+SECOND_SIGNAL = """
+import atexit, os, signal
+
+def again():
+    os.kill(os.getpid(), signal.{name})
+
+class Again:
+    def __del__(self, again=again):
+        again()
+
+@server.rtc_session()
+async def entrypoint(ctx):
+    session = AgentSession(llm='local/rules')
+    await session.start(agent=Agent(instructions='x'), room=ctx.room)
+    {when}
+    again()
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(
+    "when",
+    [
+        "async def callback(): again()\n    ctx.add_shutdown_callback(callback)",
+        "ctx.kept = Again()",
+        "atexit.register(again)",
+        "globals().update(kept=Again())",
+    ],
+    ids=["in the callbacks", "after the call", "at exit", "in the last moment"],
+)
+@pytest.mark.parametrize("own_script", [True, False])
+def test_a_second_signal_ends_it_quietly_wherever_it_meets_it(
+    tmp_path: Path, name: str, when: str, own_script: bool
+) -> None:
+    path = script(tmp_path, SECOND_SIGNAL.format(name=name, when=when))
+    argv = command("console", path, "--text")
+    if own_script:
+        path.write_text(path.read_text() + "\nif __name__ == '__main__':\n    cli.run_app(server)\n")
+        argv = [sys.executable, str(path), "console", "--text"]
+    done = subprocess.run(argv, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (128 + getattr(signal, name), "")
+
+
+@pytest.mark.parametrize("own_script", [True, False])
+def test_ctrl_c_before_the_call_ends_it_quietly_too(tmp_path: Path, own_script: bool) -> None:
+    path = script(tmp_path, "")
+    twice = (
+        "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\n    asyncio.run(asyncio.sleep(1))\n"
+        "finally:\n    os.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    entry = "@server.rtc_session()\nasync def entrypoint(ctx): pass\n"
+    if own_script:
+        twice = "def setup(proc):\n" + "".join(f"    {line}\n" for line in twice.splitlines())
+        path.write_text(HEAD + twice + "server.setup_fnc = setup\n" + entry + "cli.run_app(server)\n")
+        argv = [sys.executable, str(path), "console", "--text"]
+    else:
+        path.write_text(HEAD + twice + entry)
+        argv = command("console", path, "--text")
+    done = subprocess.run(argv, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_the_command_gives_signals_back_to_who_calls_it(tmp_path: Path) -> None:
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    before = [signal.getsignal(number) for number in numbers]
+    path = script(tmp_path, SECOND_SIGNAL.format(name="SIGTERM", when="pass"))
+    assert play(tmp_path / "call", room(0.1), path).status == 128 + signal.SIGTERM
+    assert [signal.getsignal(number) for number in numbers] == before
 
 
 SLOW_TO_END = """

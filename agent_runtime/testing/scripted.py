@@ -4,91 +4,39 @@ Times are seconds of loop time; on a virtual loop they are exact. A node that ru
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+import re
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from agent_runtime import clock
-from agent_runtime.audio.endpoints import AudioSource
-from agent_runtime.audio.frame import FRAME_S, INPUT_RATE, OUTPUT_RATE, AudioFrame, TimedWord
+from agent_runtime.audio.frame import FRAME_S, OUTPUT_RATE, AudioFrame, TimedWord
+from agent_runtime.channels import Channel
 from agent_runtime.chat import ChatContext, FunctionCallOutput
 from agent_runtime.llm import LLM, ChatChunk, ChoiceDelta, FunctionToolCall, LLMStream
 from agent_runtime.stt import STT, RecognizeStream, SpeechData, SpeechEvent, SpeechEventType, STTContext
+from agent_runtime.testing.caller import Caller as Caller
+from agent_runtime.testing.caller import Line as Line
+from agent_runtime.testing.caller import ScriptedCaller as ScriptedCaller
+from agent_runtime.testing.sounds import bounds, sound
 from agent_runtime.tools import FunctionTool, ToolChoice
 from agent_runtime.tts import TTS
 from agent_runtime.vad import VAD, SpeechEnded, SpeechStarted, VADEvent, VADStream
-
-_FRAME = int(FRAME_S * INPUT_RATE)
-_VOICE = b"\x00\x10"
 
 
 class OutOfScript(AssertionError):
     """A scripted node was asked for more than its script holds."""
 
 
-# The caller
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """Voice from `at` on, lasting `duration`. Its words are spread evenly; without words it is a cough.
-
-    `confidence` is what the recogniser gives its readings.
-    """
-
-    at: float
-    text: str
-    duration: float
-    confidence: float | None = None
-
-    @property
-    def end(self) -> float:
-        return self.at + self.duration
-
-
-class ScriptedCaller(AudioSource):
-    """A caller who says `lines` (times from the start of the call) and is there for `until` seconds."""
-
-    def __init__(self, lines: Iterable[Line], *, until: float) -> None:
-        self.lines = sorted(lines, key=lambda line: line.at)
-        self._until = until
-        self._start: asyncio.Future[float] | None = None
-        self._closed = False
-
-    async def started(self) -> float:
-        """Loop time of the call's first sample."""
-        if self._start is None:
-            self._start = asyncio.get_running_loop().create_future()
-        return await asyncio.shield(self._start)
-
-    async def frames(self) -> AsyncIterator[AudioFrame]:
-        if self._start is None:
-            self._start = asyncio.get_running_loop().create_future()
-        start = clock.now()
-        self._start.set_result(start)
-        for number in range(round(self._until / FRAME_S)):
-            await clock.sleep_until(start + (number + 1) * FRAME_S)
-            if self._closed:
-                return
-            yield AudioFrame(self._sound(number * _FRAME), INPUT_RATE, at=start + number * FRAME_S)
-
-    def _sound(self, first: int) -> bytes:
-        pcm = bytearray(2 * _FRAME)
-        for line in self.lines:
-            begin = max(0, round(line.at * INPUT_RATE) - first)
-            end = min(_FRAME, round(line.end * INPUT_RATE) - first)
-            if begin < end:
-                pcm[2 * begin : 2 * end] = _VOICE * (end - begin)
-        return bytes(pcm)
-
-    async def aclose(self) -> None:
-        self._closed = True
-
-
 # Nodes
 
 
 class ScriptedVAD(VAD):
-    """Hears every sample that is not silence, in the frame in which it comes."""
+    """Hears every sample that is not silence (see `sounds.LOUD`), in the frame in which it comes.
+
+    Args:
+        min_silence: s of silence before it says that the voice has stopped.
+    """
 
     label = "scripted"
 
@@ -107,48 +55,84 @@ class _ScriptedVADStream(VADStream):
 
     def push(self, frame: AudioFrame) -> list[VADEvent]:
         at = frame.at if frame.at is not None else clock.now() - frame.duration
-        voiced = frame.data.strip(b"\0")
-        if voiced:
-            lead = (len(frame.data) - len(frame.data.lstrip(b"\0"))) // 2
-            self._last = at + (len(frame.data.rstrip(b"\0")) + 1) // 2 / frame.sample_rate
+        voiced = bounds(frame.data)
+        if voiced is not None:
+            self._last = at + (voiced[1] + 1) / frame.sample_rate
             if not self._on:
                 self._on = True
-                return [SpeechStarted(onset=at + lead / frame.sample_rate)]
+                return [SpeechStarted(onset=at + voiced[0] / frame.sample_rate)]
         elif self._on and at + frame.duration - self._last >= self._min_silence - 1e-9:
             self._on = False
             return [SpeechEnded(last_voiced=self._last)]
         return []
 
 
+Finals = Literal["once", "never", "twice", "late"]
+
+
 class ScriptedSTT(STT):
-    """Reads the caller's lines: interim k at k times `interim_every` after the onset, the final `delay` after the end."""
+    """Reads the caller's lines: interim k at k times `interim_every` after the onset, the final `delay` after the end.
+
+    A line without words gives an empty final, as recognisers do that have looked at a noise and found nothing; not so a
+    noise during a line with words.
+
+    Args:
+        delay: s from the end of the voice to the final.
+        interim_every: s; interims come as long as the voice is on. None or 0: none come.
+        finals: ``never``: only interims; ``twice``: again a second later; ``late``: `late_by` seconds later than due.
+        shrinking: every second interim lacks the last of the words that the one before had.
+    """
 
     label = "scripted"
 
-    def __init__(self, caller: ScriptedCaller, *, delay: float = 0.2, interim_every: float | None = 0.2) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        *,
+        delay: float = 0.2,
+        interim_every: float | None = 0.2,
+        finals: Finals = "once",
+        late_by: float = 2.0,
+        shrinking: bool = False,
+    ) -> None:
         self.caller = caller
         self.delay = delay
         self.interim_every = interim_every
+        self.finals = finals
+        self.late_by = late_by
+        self.shrinking = shrinking
 
     def stream(self, *, language: str | None = None, context: STTContext | None = None) -> RecognizeStream:
         return _ScriptedRecognition(self)
 
-    def readings(self) -> list[tuple[float, SpeechEvent]]:
-        """What is said when, in order."""
-        said: list[tuple[float, SpeechEvent]] = []
-        for line in self.caller.lines:
-            words = line.text.split()
-            count = int(line.duration / self.interim_every) if self.interim_every and words else 0
-            for k in range(1, count + 1):
-                assert self.interim_every is not None
-                begun = [
-                    word for i, word in enumerate(words) if i * line.duration / len(words) <= k * self.interim_every
-                ]
-                said.append(
-                    (line.at + k * self.interim_every, _reading(SpeechEventType.INTERIM_TRANSCRIPT, begun, line))
-                )
-            said.append((line.end + self.delay, _reading(SpeechEventType.FINAL_TRANSCRIPT, words, line)))
-        return sorted(said, key=lambda each: each[0])
+    def readings(self, line: Line) -> list[tuple[float, SpeechEvent]]:
+        """What is said of a line when, in order; times are the caller's."""
+        words = line.words
+        if not words and any(other.words and _overlap(line, other) for other in self.caller.lines):
+            return []
+        said = [
+            (line.at + after, _reading(SpeechEventType.INTERIM_TRANSCRIPT, words[:count], line))
+            for after, count in self._interims(words, line.duration)
+        ]
+        due = line.end + self.delay
+        finals = {"once": [due], "never": [], "twice": [due, due + 1.0], "late": [due + self.late_by]}[self.finals]
+        return said + [(at, _reading(SpeechEventType.FINAL_TRANSCRIPT, words, line)) for at in finals]
+
+    def _interims(self, words: list[str], duration: float) -> list[tuple[float, int]]:
+        """(seconds after the onset, how many words have begun by then)."""
+        if not words or not self.interim_every:
+            return []
+        each = duration / len(words)
+        found = []
+        for k in range(1, int(duration / self.interim_every + 1e-6) + 1):
+            after = k * self.interim_every
+            begun = min(len(words), int(after / each + 1e-6) + 1)
+            found.append((after, max(1, begun - 1) if self.shrinking and k % 2 == 0 else begun))
+        return found
+
+
+def _overlap(one: Line, other: Line) -> bool:
+    return one is not other and one.at < other.end and other.at < one.end
 
 
 def _reading(kind: SpeechEventType, words: Sequence[str], line: Line) -> SpeechEvent:
@@ -156,25 +140,56 @@ def _reading(kind: SpeechEventType, words: Sequence[str], line: Line) -> SpeechE
 
 
 class _ScriptedRecognition(RecognizeStream):
+    """Says what is due from the moment on at which it was begun, and ends when there is no more sound and nothing due."""
+
     def __init__(self, stt: ScriptedSTT) -> None:
         super().__init__()
         self._stt = stt
 
     async def recognize(self, audio: AsyncIterator[AudioFrame]) -> AsyncIterator[SpeechEvent]:
-        start = await self._stt.caller.started()
-        for at, event in self._stt.readings():
-            await clock.sleep_until(start + at)
-            yield event
-        async for _ in audio:
-            pass
+        caller, loop = self._stt.caller, asyncio.get_running_loop()
+        ready: Channel[SpeechEvent] = Channel(1024)
+        due: list[asyncio.TimerHandle] = []
+        begun = clock.now()
+
+        def follow(line: Line) -> None:
+            for at, event in self._stt.readings(line):
+                if caller.origin + at >= begun - clock.GRAIN_S:
+                    due.append(loop.call_at(caller.origin + at, ready.put, event))
+
+        unfollow = caller.follow(follow)
+        listening = asyncio.ensure_future(_hear_out(audio, due, ready))
+        try:
+            async for event in ready:
+                yield event
+        finally:
+            unfollow()
+            listening.cancel()
+            for timer in due:
+                timer.cancel()
+
+
+async def _hear_out(
+    audio: AsyncIterator[AudioFrame], due: Sequence[asyncio.TimerHandle], ready: Channel[SpeechEvent]
+) -> None:
+    async for _ in audio:
+        pass
+    last = max((timer.when() for timer in due), default=0.0)
+    if last > clock.now():
+        await clock.sleep_until(last)
+    await clock.sleep(0)
+    ready.close()
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ToolCall:
     """In a reply: the model calls a tool."""
 
     name: str
     arguments: str = "{}"
+
+
+Call = ToolCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,35 +210,59 @@ Part = str | Call | Pause | Fail
 Answer = Part | Sequence[Part]
 
 
+Replies = Mapping[str, Answer] | Sequence[Answer] | Callable[[ChatContext], Answer]
+
+
 @dataclass(slots=True)
 class ScriptedLLM(LLM):
     """Answers by what was said last: the user's text, or a tool's output; ``"*"`` answers everything else.
 
-    Token 1 comes `ttft` after the request, the next every 1/`tokens_per_second`; a token is a word with what follows it.
-    `requests` keeps every context it was asked with.
+    With a list instead, request n gets answer n. Token 1 comes `ttft` after the request, the next every
+    1/`tokens_per_second`; a token is a word with what follows it. `requests` keeps every context it was asked with.
+
+    Raises:
+        OutOfScript: from `chat`: it has no answer. `out_of_script` keeps the first.
     """
 
-    replies: "dict[str, Answer] | Callable[[ChatContext], Answer]"
+    replies: Replies
     ttft: float = 0.1
     tokens_per_second: float = 80.0
     requests: list[ChatContext] = field(default_factory=list)
+    out_of_script: OutOfScript | None = None
+    on_out_of_script: Callable[[OutOfScript], None] | None = None
     label = "scripted"
 
     def chat(
         self, *, chat_ctx: ChatContext, tools: Sequence[FunctionTool] = (), tool_choice: ToolChoice | None = None
     ) -> LLMStream:
         self.requests.append(chat_ctx)
-        return _ScriptedAnswer(self, self._answer(chat_ctx), len(self.requests))
+        try:
+            answer = self._answer(chat_ctx)
+        except OutOfScript as error:
+            self.out_of_script = self.out_of_script or error
+            if self.on_out_of_script is not None:
+                self.on_out_of_script(error)
+            raise
+        return _ScriptedAnswer(self, answer, len(self.requests))
 
     def _answer(self, ctx: ChatContext) -> Sequence[Part]:
+        answer: Answer
         if callable(self.replies):
             answer = self.replies(ctx)
-        else:
+        elif isinstance(self.replies, Mapping):
             last = _last_said(ctx)
-            found = self.replies.get(last, self.replies.get("*"))
+            found = next(
+                (self.replies[key] for key in (last, " ".join(last.split()), "*") if key in self.replies), None
+            )
             if found is None:
                 raise OutOfScript(f"The scripted LLM has no reply to {last!r}; it has {list(self.replies)}.")
             answer = found
+        elif len(self.requests) > len(self.replies):
+            raise OutOfScript(
+                f"The scripted LLM has {len(self.replies)} replies and was asked once more, with {_last_said(ctx)!r}."
+            )
+        else:
+            answer = self.replies[len(self.requests) - 1]
         return [answer] if isinstance(answer, str | Call | Pause | Fail) else answer
 
 
@@ -243,38 +282,42 @@ class _ScriptedAnswer(LLMStream):
         self._id = f"answer_{number}"
 
     async def generate(self) -> AsyncIterator[ChatChunk]:
-        due = clock.now() + self._llm.ttft
-        calls = 0
+        start, each = clock.now() + self._llm.ttft, 1 / self._llm.tokens_per_second
+        number = calls = 0
         for part in self._parts:
             match part:
                 case str():
                     for token in _tokens(part):
-                        await clock.sleep_until(due)
-                        due = clock.now() + 1 / self._llm.tokens_per_second
+                        await clock.sleep_until(start + number * each)
+                        number += 1
                         yield ChatChunk(self._id, ChoiceDelta(role="assistant", content=token))
                 case Call(name=name, arguments=arguments):
-                    await clock.sleep_until(due)
+                    await clock.sleep_until(start + number * each)
                     calls += 1
                     call = FunctionToolCall(name, arguments, f"{self._id}_call_{calls}")
                     yield ChatChunk(self._id, ChoiceDelta(role="assistant", tool_calls=[call]))
                 case Pause(seconds=seconds):
                     if seconds is None:
                         await asyncio.get_running_loop().create_future()
-                    due += seconds or 0.0
+                    start += seconds or 0.0
                 case Fail(error=error):
-                    await clock.sleep_until(due)
+                    await clock.sleep_until(start + number * each)
                     raise error
 
 
 def _tokens(text: str) -> list[str]:
-    words = text.split(" ")
-    return [word + " " for word in words[:-1]] + [words[-1]]
+    """Words, each with what follows it."""
+    return re.findall(r"^\s+|\S+\s*", text)
 
 
 class ScriptedTTS(TTS):
     """Frame k (20 ms) comes at `ttfb` + k times 20 ms times `real_time_factor` after its text.
 
-    `fails_after_s`: the engine raises once it has made so much sound. `text` keeps every phrase it was given.
+    Args:
+        word_times: whether the frames tell when each word sounds.
+        fails_after_s, dies_after_samples: the engine raises once it has made so much sound in all; and from then on.
+
+    `text` keeps every phrase it was given.
     """
 
     label = "scripted"
@@ -287,14 +330,17 @@ class ScriptedTTS(TTS):
         real_time_factor: float = 0.1,
         word_times: bool = True,
         fails_after_s: float | None = None,
+        dies_after_samples: int | None = None,
     ) -> None:
         self.ttfb = ttfb
         self.words_per_second = words_per_second
         self.real_time_factor = real_time_factor
         self.word_times = word_times
-        self.fails_after_s = fails_after_s
         self.text: list[str] = []
-        self._made_s = 0.0
+        self._dies_after = dies_after_samples
+        if fails_after_s is not None:
+            self._dies_after = round(fails_after_s * OUTPUT_RATE)
+        self._made = 0
 
     @property
     def sample_rate(self) -> int:
@@ -302,21 +348,26 @@ class ScriptedTTS(TTS):
 
     async def synthesize(self, text: str) -> AsyncIterator[AudioFrame]:
         self.text.append(text)
-        start = clock.now()
+        start = clock.now() + self.ttfb
         words = text.split()
-        frame = int(FRAME_S * OUTPUT_RATE)
-        total = round(len(words) / self.words_per_second * OUTPUT_RATE)
         each = 1 / self.words_per_second
-        for first in range(0, total, frame):
-            await clock.sleep_until(start + self.ttfb + first / OUTPUT_RATE * self.real_time_factor)
-            if self.fails_after_s is not None and self._made_s >= self.fails_after_s:
-                raise RuntimeError("the scripted synthesiser died")
-            samples = min(frame, total - first)
-            self._made_s += samples / OUTPUT_RATE
-            at, end = first / OUTPUT_RATE, (first + samples) / OUTPUT_RATE
+        total = round(len(words) * each * OUTPUT_RATE)
+        pcm = sound("agent", total, OUTPUT_RATE)
+        for first in range(0, total, _FRAME):
+            await clock.sleep_until(start + first / OUTPUT_RATE * self.real_time_factor)
+            last = min(first + _FRAME, total)
+            if self._dies_after is not None:
+                last = min(last, first + self._dies_after - self._made)
+                if last <= first:
+                    raise RuntimeError("the scripted synthesiser died")
+            self._made += last - first
+            at, end = first / OUTPUT_RATE, last / OUTPUT_RATE
             timed = tuple(
                 TimedWord(word, i * each - at, (i + 1) * each - at)
                 for i, word in enumerate(words)
                 if at <= i * each + 1e-9 < end
             )
-            yield AudioFrame(b"\x00\x20" * samples, OUTPUT_RATE, words=timed if self.word_times else ())
+            yield AudioFrame(pcm[2 * first : 2 * last], OUTPUT_RATE, words=timed if self.word_times else ())
+
+
+_FRAME = int(FRAME_S * OUTPUT_RATE)
