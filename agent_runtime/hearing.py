@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 ECHO_FOR_S = 1.5
 """After the end of the agent's speech its words may still come back from a recogniser."""
 
+LISTENING_FOR_S = 1.0
+"""So soon after the agent's speech "okay" is a sign of having listened, where nothing was asked. Listeners take 0.2 s."""
+
 
 class Hearing:
     """Judges voices and readings by what is true when they come."""
@@ -72,15 +75,18 @@ class Hearing:
         """What the turn machine is told of a reading that counts."""
         sure = event.confidence is None or event.confidence >= MIN_CONFIDENCE
         text = "" if event.ignored == "echo" else event.transcript
-        return Heard(event.at, text, event.is_final, sure, self._kind(text, event.language))
+        kind = self._kind(text, event.language)
+        if kind == "undecided" and event.is_final:  # no more will come
+            kind = "speech"
+        return Heard(event.at, text, event.is_final, sure, kind)
 
     def _kind(self, text: str, language: str) -> Kind:
-        machine = self._conversation.machine
-        if not text or not machine.agent_has_floor:
+        if not text:
             return "speech"
+        machine = self._conversation.machine
         said = machine.so_far(text)
-        speaking = machine.agent_audible
-        if speaking and is_aside(said, language):
+        speaking = machine.agent_audible or self._agent_has_just_spoken
+        if all(is_aside(piece, language) for piece in machine.pieces(text)):
             return "aside"
         return kind_of(
             said,
@@ -89,6 +95,11 @@ class Hearing:
             agent_speaking=speaking,
             after_question=self.agent_said.rstrip().endswith("?"),
         )
+
+    @property
+    def _agent_has_just_spoken(self) -> bool:
+        onset = self._conversation.machine.onset
+        return self._ended_at is not None and onset is not None and onset - self._ended_at <= LISTENING_FOR_S
 
     @property
     def agent_said(self) -> str:

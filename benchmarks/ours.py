@@ -20,7 +20,7 @@ def session(ear: Ear, script: Script) -> AgentSession[None]:
         stt=_Recogniser(ear),
         llm=_Model(script),
         tts=_Voice(script),
-        turn_handling={"endpointing": {"min_delay": script.delay, "max_delay": 3.0}},
+        turn_handling={"turn_detection": "vad", "endpointing": {"min_delay": script.delay, "max_delay": 3.0}},
     )
 
 

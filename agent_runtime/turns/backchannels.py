@@ -8,7 +8,7 @@ from typing import Literal
 
 from agent_runtime.turns.lexicon import Lexicon, Phrases, Words, lexicon, tokens, undetermined
 
-Kind = Literal["backchannel", "command", "speech", "filler"]
+Kind = Literal["backchannel", "undecided", "command", "speech", "filler"]
 
 BACKCHANNEL_S = 1.2
 """The longest backchannel. They last 0.2 to 0.8 s as a rule; two in a row are still one sign of listening."""
@@ -31,8 +31,7 @@ def kind_of(
     * `filler`: "um", a cough that was written down, nothing at all; as a backchannel, at any time.
     * `command`: "no", "stop", "wait", with whatever follows: interrupts at once. Only while the agent speaks.
     * `speech`: everything else.
-
-    The beginning of a backchannel ("mm", "got", "ye") is one until more is heard.
+    * `undecided`: the beginning of a backchannel ("got", "ye"), or of something else: more has to be heard.
 
     Args:
         language: None, or one without a word list: only sounds that are alike in many languages are known.
@@ -49,7 +48,7 @@ def kind_of(
     if after_question:
         return "speech"
     signs = (listed.murmurs, listed.backchannels) if agent_speaking else (listed.murmurs,)
-    return "backchannel" if _listens(words, listed, duration_s, *signs) else "speech"
+    return _listens(words, listed, duration_s, *signs)
 
 
 def is_aside(text: str, language: str | None) -> bool:
@@ -85,17 +84,19 @@ def _is_command(words: Words, listed: Lexicon) -> bool:
     return False
 
 
-def _listens(words: Words, listed: Lexicon, duration_s: float | None, *kinds: Phrases) -> bool:
-    """Whether all of it is signs of listening of these kinds, or the first is begun, and no more of them than usual."""
+def _listens(words: Words, listed: Lexicon, duration_s: float | None, *kinds: Phrases) -> Kind:
+    """A backchannel where all of it is signs of listening of these kinds, and no more of them than usual."""
     signs = 0
     while words:
         n = max(kind.at_start(words) for kind in kinds)
         if not n:
-            return not signs and any(_is_begun(words, kind, listed) for kind in kinds)
+            begun = not signs and any(_is_begun(words, kind, listed) for kind in kinds)
+            return "undecided" if begun else "speech"
         words = _without_sounds(words[n:], listed)
         signs += 1
     longest_s = max(BACKCHANNEL_S, signs * BACKCHANNEL_S / 2)
-    return signs <= MOST_IN_A_ROW and (duration_s is None or duration_s <= longest_s)
+    usual = signs <= MOST_IN_A_ROW and (duration_s is None or duration_s <= longest_s)
+    return "backchannel" if usual else "speech"
 
 
 def _is_begun(words: Words, kind: Phrases, listed: Lexicon) -> bool:

@@ -12,6 +12,13 @@ from typing import Protocol, runtime_checkable
 from agent_runtime.turns import dictation
 from agent_runtime.turns.lexicon import Lexicon, Words, lexicon, tokens
 
+SOUND_BEFORE_S = 0.7
+"""A voice is noticed up to 0.2 s late, and what comes before it is a part of how it sounds."""
+
+SOUND_AFTER_S = 0.2
+"""As much silence as Smart Turn is trained to hear. With half a second it takes nearly every turn for complete, so what it
+is given does not depend on when the words came."""
+
 
 @dataclass(frozen=True, slots=True)
 class TurnSoFar:
@@ -25,11 +32,19 @@ class TurnSoFar:
     """Loop time of the caller's last voiced sample, in s."""
     agent_said: str = ""
     """What the agent said last: after a question "large" is a whole answer."""
+    audio: bytes | None = None
+    """The sound of this turn, int16 mono at 16 kHz: from `SOUND_BEFORE_S` before its voice was noticed to
+    `SOUND_AFTER_S` after `last_voiced`, its last `hears_s` at most. None where the detector has no `hears_s`, or there is
+    no microphone."""
 
 
 @runtime_checkable
 class TurnDetector(Protocol):
-    """Anything with these two may be given as `turn_detection`."""
+    """Anything with these two may be given as `turn_detection`.
+
+    A detector that goes by sound also has ``hears_s``, how many seconds of it, and is given `TurnSoFar.audio`. One with
+    ``async def prewarm()`` gets ready in it before the call; what it raises there keeps the session from starting.
+    """
 
     @property
     def label(self) -> str:
@@ -99,6 +114,8 @@ OPEN = 0.05
 FILLER = 0.08
 HALF = 0.25
 """It seldom ends one; or a clause is missing."""
+OPENS = 0.42
+"""It is a whole sentence, and people who say it mostly go on."""
 NEITHER = 0.6
 FRAGMENT = 0.7
 ENDS_ODDLY = 0.8
@@ -108,6 +125,9 @@ ANSWER = 0.9
 QUESTION = 0.94
 WHOLE = 0.96
 
+
+_OPENING_WORDS = 8
+"""With more the matter itself has been said."""
 
 _SENTENCE_END = re.compile(r"[.!?。？！]+")
 
@@ -141,6 +161,7 @@ class _Reading:
             self._lacks_noun,
             self._lacks_main_clause,
             self._is_announcement,
+            self._opens_a_matter,
         )
         for rule in rules:
             grade = rule()
@@ -263,7 +284,8 @@ class _Reading:
         """ "A different", "some really nice"."""
         n = self.listed.attributes.at_end(self.all)
         before = self.all[: len(self.all) - n]
-        return HALF if n and self.listed.articles.at_end(before) and not self.answers else None
+        asks = before[-2:-1] in self.listed.be  # "is that possible"
+        return HALF if n and self.listed.articles.at_end(before) and not asks and not self.answers else None
 
     def _lacks_main_clause(self) -> float | None:
         """ "If it rains tomorrow", with no second clause."""
@@ -278,6 +300,11 @@ class _Reading:
         n = self.listed.announced.at_end(self.words)
         alone = n and len(self.words) - n <= 1 and (n == len(self.words) or self.words[:1] in self.listed.articles)
         return HALF if alone and not self.answers else None
+
+    def _opens_a_matter(self) -> float | None:
+        """ "I have a question about my bill", unasked: a statement that says what comes next will be about."""
+        opens = self.listed.openings.at_start(self.words) and len(self.words) <= _OPENING_WORDS
+        return OPENS if opens and not self.answers and self._question_at() is None else None
 
     # What is there
 

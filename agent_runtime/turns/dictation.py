@@ -8,7 +8,7 @@ from agent_runtime.turns.lexicon import Lexicon, Words
 
 _BEGUN = 0.05
 """Certainly not at its end."""
-_UNDECIDED = 0.5
+_UNDECIDED = 0.45
 """A number of unknown length that is long enough to be whole."""
 _LETTERS = 0.3
 """Letters that spell no word which was said, or three digits: nobody but the caller knows how many follow."""

@@ -14,6 +14,8 @@ ADVICE_BUDGET_S = 0.25
 LIKELY = 0.5
 """From this probability on a turn counts as complete."""
 
+MURMURS = ("backchannel", "filler", "aside")
+
 
 class Endpoint(Facts):
     """The part of the turn machine that decides when the user has done."""
@@ -37,6 +39,10 @@ class Endpoint(Facts):
     def deadline(self) -> float | None:
         """When the next `Tick` is due."""
         return min(self._timers.values(), default=None)
+
+    @property
+    def _is_no_turn(self) -> bool:
+        return self._kind in MURMURS and not self._ignored_before and not self._requested
 
     def _commit(self, at: float, reason: str) -> None:
         """The turn is final."""
@@ -112,7 +118,7 @@ class Endpoint(Facts):
         """Where the words are whole and only time is missing, the reply may be made ahead."""
         options = self.options.preemptive_generation
         unlikely = self._advice_due is not None or (self._advice is not None and self._advice < LIKELY)
-        if not options.enabled or unlikely or self._prepared == self._words.text:
+        if not options.enabled or unlikely or self._is_no_turn or self._prepared == self._words.text:
             return
         spoken = self.since(at) - self._onset if self._onset is not None else 0.0
         if self._preparations < options.max_retries and spoken <= options.max_speech_duration:

@@ -6,12 +6,16 @@ from agent_runtime.turns.signals import (
     AgentStarted,
     AgentStopped,
     Heard,
+    Kind,
     ReplyPlanned,
     ReplyTookEffect,
     TurnEvent,
     VoiceStarted,
     VoiceStopped,
 )
+
+MURMUR_TOLD_S = 1.0
+"""So soon before its end a voice that is read as a murmur has nothing else in it."""
 
 
 @dataclass(slots=True)
@@ -32,6 +36,11 @@ class Words:
     @property
     def sure(self) -> bool:
         return all(final.sure for final in self.finals)
+
+    def ends_with(self, text: str) -> bool:
+        """Whether these are the words of the last final, and nothing has come since."""
+        last = self.finals[-1].text if self.finals and not self.interim else ""
+        return bool(last) and last.casefold() == text.casefold()
 
 
 class Facts:
@@ -55,9 +64,14 @@ class Facts:
         self._voice_since_commit = False
         self._voice_since_agent = False
         self._recogniser_spoke = False
+        self._reads_along = False  # it has read words out of the voice that is on, while that was on
+        self._murmured_at: float | None = None  # when the last reading of this voice was that of a murmur
+        self._said_twice = False  # this final is the one before once more
         self._final_at: float | None = None
         self._in_debt = False
         self._last_final = ""
+        self._kind: Kind = "speech"  # of the words since the last turn
+        self._ignored_before = False  # what the user said last was no turn: the next one is, whatever it is
         self._asked = ""  # the words about which the turn detector was asked last
         self._advice: float | None = None
         self._advice_due: float | None = None  # until when its answer is waited for
@@ -81,6 +95,15 @@ class Facts:
         """The words of the turn that is not committed yet, with `text` as the recogniser's newest reading."""
         return " ".join([*(final.text for final in self._words.finals), text]).strip()
 
+    def pieces(self, text: str) -> list[str]:
+        """The same, reading by reading."""
+        return [*(final.text for final in self._words.finals), text]
+
+    @property
+    def onset(self) -> float | None:
+        """When the voice began that was heard last, in the turn that is not committed yet."""
+        return self._onset
+
     def voice_s(self, at: float) -> float | None:
         """How long the voice that was heard last has lasted; None where none was."""
         end = at if self._voice_on else self._last_voiced
@@ -103,15 +126,19 @@ class Facts:
                 self._voice_since_commit = self._voice_since_agent = True
                 self._words.owed = self.has_recogniser
                 self._final_at = None
+                self._reads_along, self._murmured_at = False, None
             case VoiceStopped(last_voiced=last_voiced):
                 self._voice_on = False
                 if not self._noise:
                     self._last_voiced = last_voiced
                     # A final that came after the voice's end, while the detector still waited, has paid.
                     paid = self._final_at is not None and self._final_at >= last_voiced
-                    self._words.owed = self.has_recogniser and not paid
-            case Heard(is_final=is_final, at=at):
+                    self._words.owed = self.has_recogniser and not paid and not self._murmured
+            case Heard(text=text, is_final=is_final, at=at):
                 self._recogniser_spoke = True
+                self._murmured_at = None if text else self._murmured_at
+                self._reads_along = self._reads_along or (self._voice_on and not is_final and bool(text))
+                self._said_twice = is_final and self._has_told and self._words.ends_with(text)
                 if is_final:
                     self._final_at = at
                     self._words.owed = self._voice_on and not self._noise
@@ -130,8 +157,23 @@ class Facts:
             case ReplyTookEffect():
                 self._committed = None
 
+    @property
+    def _has_told(self) -> bool:
+        """Whether the recogniser has no reason for a final: it has told of all voice, or would have read new words first."""
+        return self._reads_along or (self.has_vad and not self._voice_on and not self._words.owed)
+
+    @property
+    def _murmured(self) -> bool:
+        """Whether the voice that was heard last was a murmur, as far as anybody has read it."""
+        read, end = self._murmured_at, self._last_voiced
+        return read is not None and end is not None and end - read <= MURMUR_TOLD_S
+
     def _take_words(self, event: Heard) -> None:
         words = self._words
+        if self._said_twice:
+            return
+        if event.text:
+            self._kind = event.kind
         if event.is_final:
             words.interim = ""
             if event.text:

@@ -55,7 +55,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import ClassVar
 
-from agent_runtime.turns.endpoint import Endpoint
+from agent_runtime.turns.endpoint import MURMURS, Endpoint
 from agent_runtime.turns.facts import Words
 from agent_runtime.turns.options import TurnHandling
 from agent_runtime.turns.signals import (
@@ -73,6 +73,7 @@ from agent_runtime.turns.signals import (
     GiveUpOnVoice,
     Heard,
     Hold,
+    Ignore,
     Release,
     Reopen,
     ReplyPlanned,
@@ -82,10 +83,10 @@ from agent_runtime.turns.signals import (
     VoiceStopped,
 )
 
-HOLD_AFTER_S = 0.18
-"""From the first voiced sample over the agent's speech to its standing still. Talkers stop within 200 to 300 ms when
-they are interrupted. A microphone, a speaker and a detector's window add 30 to 50 ms on the way, so the caller hears
-silence 250 ms after the first sound at the latest."""
+HOLD_AFTER_S = 0.1
+"""From the first voiced sample over the agent's speech to its standing still. A microphone, a speaker and a detector's
+window add 30 to 70 ms on the way; talkers stop 200 to 300 ms after they are interrupted. A voice as short as this is
+over only when the detector says so, 0.25 s later or more, so a longer wait would save no noise from a pause."""
 
 RELEASE_AFTER_S = 0.5
 """From the last voiced sample of a suspected interruption without words to the agent's going on, at the most."""
@@ -95,8 +96,6 @@ DEAF_AFTER_S = 5.0
 
 DOUBTED_WORDS = 4
 """A final of so many words is speech, also where the recogniser doubts every one: a cough is read as one or two."""
-
-MURMURS = ("backchannel", "filler", "aside")
 
 ASK_AGAIN_MIN_S = 0.3
 """A voice that held no words and was shorter than this is a noise that needs no answer."""
@@ -180,6 +179,7 @@ class TurnMachine(Endpoint):
             return
         if self._last_voiced is not None and self._words.text:
             self.estimates.pause(event.onset - self._last_voiced)
+        self._forget_advice()  # a detector that hears sound may think otherwise of the same words now
         self._user_starts(event)
 
     def _user_stops_after_request(self, event: VoiceStopped) -> None:
@@ -191,27 +191,34 @@ class TurnMachine(Endpoint):
             self._timers["deaf"] = at + DEAF_AFTER_S
 
     def _speaking_tick(self, event: Tick) -> None:
-        if self._due("deaf", event.at) and not self._words.text:
-            self._noise = True
-            self._words.owed = False
-            self._out.append(GiveUpOnVoice(DEAF_AFTER_S, confirmed=False))
+        # Where there are words, only a recogniser that reads along says by its silence that the voice is none any more.
+        if not self._due("deaf", event.at) or (self._words.text and not self._reads_along):
+            return
+        self._noise = True
+        self._words.owed = False
+        self._out.append(GiveUpOnVoice(DEAF_AFTER_S, confirmed=False))
+        if self._words.text:
+            self._lives(event.at)
+            self._settle(event.at)
 
     def _user_stops(self, event: VoiceStopped) -> None:
         if self._cleared_at is not None and event.last_voiced <= self._cleared_at:
             self._forget()  # only the detector was still waiting when all of it was thrown away
             self._settle(event.at)
             return
-        if self._noise:
+        if self._noise or self._murmured:
             self._settle(event.at)
             return
         self._go(State.USER_PAUSED)
         self._arm_endpoint(event.at)
 
     def _words_while_speaking(self, event: Heard) -> None:
-        if self._voice_tells:
-            self._take_words(event)
-        else:
+        if not self._voice_tells:
             self._words_alone(event)
+            return
+        self._take_words(event)
+        if event.text:
+            self._listen_for_words(event.at)
 
     def _words_out_of_silence(self, event: Heard) -> None:
         if self._is_late(event):
@@ -238,7 +245,11 @@ class TurnMachine(Endpoint):
         self._maybe_commit(event.at, "final transcript")
 
     def _commit(self, at: float, reason: str) -> None:
+        if self._is_no_turn and reason != "requested":
+            self._ignore(at)
+            return
         words = self._words
+        self._ignored_before = False
         last_voiced = self._last_voiced if self._last_voiced is not None else at
         self._out.append(Commit(words.text, reason, last_voiced, words.at, words.sure))
         self._committed, self._words = words, Words([])
@@ -251,6 +262,18 @@ class TurnMachine(Endpoint):
         self._onset = None
         self._agent_due = True
         self._give_floor_to_agent()
+
+    def _ignore(self, at: float) -> None:
+        words = self._words
+        self._out.append(Ignore(words.text, self._kind))
+        self._ignored_before = True
+        self._in_debt = words.owed or bool(words.interim)
+        self._last_final = words.finals[-1].text if words.finals else ""
+        self._voice_since_commit = False
+        self._onset = None
+        self._forget_advice()
+        self._drop_words()
+        self._settle(at)
 
     def _give_floor_to_agent(self) -> None:
         self._go(State.AGENT_SPEAKING if self._agent_audible else State.REPLY_PENDING)
@@ -354,8 +377,8 @@ class TurnMachine(Endpoint):
             # The recogniser pays late what it owed for a turn that is final: it starts no second one.
             self.ignored += 1
             return
-        if event.kind in MURMURS and not self._asked_again:
-            self._words.interim = ""
+        if event.kind in (*MURMURS, "undecided") and not self._asked_again:
+            self._drop_murmur(event)
             return
         self._take_words(event)
         voice_known = self._voice_tells and self._voice_since_commit
@@ -364,6 +387,11 @@ class TurnMachine(Endpoint):
             if not voice_known:
                 self._lives(event.at)
             self._confirm(event.at, "words")
+
+    def _drop_murmur(self, event: Heard) -> None:
+        self._words.interim = ""
+        if event.kind in MURMURS:  # it is told what that voice was: no more is owed for it
+            self._murmured_at, self._words.owed = event.at, False
 
     @property
     def _may_be_interrupted(self) -> bool:
@@ -429,10 +457,12 @@ class TurnMachine(Endpoint):
 
     def _words_in_overlap(self, event: Heard) -> None:
         if event.kind in MURMURS:
-            self._words.interim = ""
+            self._drop_murmur(event)
             self._release(event.at, event.kind)
             return
         self._take_words(event)
+        if event.kind == "undecided":
+            return
         if self._confirms(event):
             self._confirm(event.at, "words")
         elif event.is_final and not self._voice_on:

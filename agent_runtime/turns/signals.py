@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["speech", "command", "backchannel", "filler", "aside"]
-"""What words are, said over the agent: `command` interrupts at once ("stop"); the last three interrupt nobody."""
+Kind = Literal["speech", "command", "undecided", "backchannel", "filler", "aside"]
+"""What words are, said over the agent: `command` interrupts at once ("stop"), `undecided` not yet ("ye"), the last three
+interrupt nobody."""
 
 # Events
 
@@ -163,6 +164,14 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True)
+class Ignore:
+    """What the user said is no turn: a sign of listening, a filler, words to somebody else."""
+
+    transcript: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
 class AskDetector:
     """The turn detector is to say whether `text` is a whole turn; `Advice` is its answer, now or later."""
 
@@ -194,4 +203,17 @@ class GiveUpOnVoice:
     confirmed: bool
 
 
-Command = Duck | Hold | Release | Cancel | Dismiss | Reopen | Commit | AskDetector | Prepare | AskAgain | GiveUpOnVoice
+Command = (
+    Duck
+    | Hold
+    | Release
+    | Cancel
+    | Dismiss
+    | Reopen
+    | Commit
+    | Ignore
+    | AskDetector
+    | Prepare
+    | AskAgain
+    | GiveUpOnVoice
+)

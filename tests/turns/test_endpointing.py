@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from agent_runtime.turns.endpointing import COMPLETE, OBSERVATIONS, OPEN, SURE, UNSURE, Estimates
+from agent_runtime.turns.endpointing import COMPLETE, HESITATION_S, OBSERVATIONS, OPEN, SURE, UNSURE, Estimates
 from agent_runtime.turns.options import Endpointing
 
 BOUNDS = Endpointing(min_delay=0.5, max_delay=3.0)
@@ -17,9 +17,10 @@ def after_pauses(*pauses: float, bounds: Endpointing = BOUNDS) -> Estimates:
     return estimates
 
 
-def test_nothing_observed_and_complete_is_min_delay_exactly() -> None:
+def test_nothing_observed_and_surely_complete_is_min_delay_exactly() -> None:
     estimates = Estimates(BOUNDS)
-    assert {estimates.min_delay(p) for p in GRID if p >= COMPLETE} == {0.5}
+    assert {estimates.min_delay(p) for p in GRID if p >= SURE} == {0.5}
+    assert {estimates.min_delay(p) for p in GRID if COMPLETE <= p < SURE} == {0.5 + HESITATION_S}
     assert estimates.min_delay() == estimates.min_delay(None) == 0.5
 
 
@@ -28,7 +29,7 @@ def test_nothing_observed_and_open_is_max_delay_exactly() -> None:
 
 
 def test_between_the_two_it_is_graded() -> None:
-    assert Estimates(BOUNDS).min_delay((OPEN + COMPLETE) / 2) == pytest.approx(1.75)
+    assert Estimates(BOUNDS).min_delay((OPEN + COMPLETE) / 2) == pytest.approx((3.0 + 0.5 + HESITATION_S) / 2)
 
 
 @pytest.mark.parametrize("nothing", [float("nan"), float("inf"), -float("inf")])
@@ -51,7 +52,7 @@ def test_a_slow_caller_gets_time_where_it_is_not_sure_that_he_is_done() -> None:
     assert (
         estimates.min_delay(UNSURE) == estimates.min_delay(COMPLETE) == estimates.min_delay(None) == pytest.approx(1.6)
     )
-    assert 0.5 < estimates.min_delay((COMPLETE + SURE) / 2) < 1.6
+    assert 0.5 + HESITATION_S < estimates.min_delay((COMPLETE + SURE) / 2) < 1.6
     assert estimates.min_delay(SURE) == 0.5
     assert estimates.min_delay(OPEN) == 3.0
 
