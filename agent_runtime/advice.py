@@ -3,11 +3,17 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable
+from difflib import get_close_matches
+from numbers import Real
 from typing import TYPE_CHECKING
 
 from agent_runtime import clock, events
+from agent_runtime.audio.frame import AudioFrame
+from agent_runtime.audio.recent import RecentSound
 from agent_runtime.errors import UsageError
-from agent_runtime.turns.detectors import TextDetector, TurnDetector, TurnSoFar
+from agent_runtime.inference.descriptor import LOCAL, resolve
+from agent_runtime.turns.detectors import SOUND_AFTER_S, SOUND_BEFORE_S, TextDetector, TurnDetector, TurnSoFar
+from agent_runtime.turns.machine import State
 from agent_runtime.turns.options import DEFAULT_DETECTOR, TurnHandling
 from agent_runtime.turns.signals import Advice
 
@@ -15,25 +21,42 @@ if TYPE_CHECKING:
     from agent_runtime.conversation import Conversation
 
 
+MODES = ("vad", "stt", "manual")
+
+
 def detector_of(options: TurnHandling) -> TurnDetector | None:
     """The detector that `turn_detection` names; None where it is a mode.
 
     Raises:
-        UsageError: a name that no detector has.
+        UsageError: a name that no detector has, or one that cannot be used here.
     """
     wanted = options.turn_detection
-    if wanted is None or wanted in ("vad", "stt", "manual"):
+    if wanted is None or wanted in MODES:
         return None
     if not isinstance(wanted, str):
         return wanted
     if wanted == DEFAULT_DETECTOR:
         return TextDetector("en")
-    from difflib import get_close_matches
+    _check_name(wanted)
+    detector: TurnDetector = resolve("turn_detection", wanted)
+    return detector
 
-    names = ("vad", "stt", "manual", DEFAULT_DETECTOR)
-    near = get_close_matches(wanted, names, n=1)
-    hint = f"Did you mean {near[0]!r}?" if near else f"It may be {', '.join(map(repr, names))}, None or a detector."
+
+def _check_name(wanted: str) -> None:
+    known = (*MODES, *LOCAL["turn_detection"])
+    name = wanted.partition("?")[0].partition(":")[0]
+    if name in LOCAL["turn_detection"]:
+        return
+    near = get_close_matches(name.casefold(), known, n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"It may be {', '.join(map(repr, known))}, None or a detector."
     raise UsageError(f"Unknown turn detector {wanted!r} in turn_handling turn_detection. {hint}")
+
+
+async def prewarm(options: TurnHandling) -> None:
+    """Let a detector get ready that says how; what is wrong with it is raised here and not in the first turn."""
+    get_ready = getattr(options.turn_detection, "prewarm", None)
+    if get_ready is not None:
+        await get_ready()
 
 
 class Adviser:
@@ -47,6 +70,8 @@ class Adviser:
         self._detector = detector
         self._task: asyncio.Task[None] | None = None
         self._failed = False
+        hears_s = getattr(detector, "hears_s", None)
+        self._sound = RecentSound(hears_s) if hears_s else None
         self.language: str | None = None
         """Of the caller's last words."""
 
@@ -55,7 +80,8 @@ class Adviser:
         if self._task is not None:
             self._task.cancel()
             self._task = None
-        turn = TurnSoFar(text, self.language, last_voiced, self._conversation.hearing.agent_said)
+        sound = self._sound.until(last_voiced + SOUND_AFTER_S) if self._sound is not None else None
+        turn = TurnSoFar(text, self.language, last_voiced, self._conversation.hearing.agent_said, sound)
         self._complain()
         try:
             answer = self._detector.predict(turn)
@@ -67,6 +93,15 @@ class Adviser:
         else:
             self._tell(text, answer)
 
+    def hear(self, frame: AudioFrame) -> None:
+        """Keep the caller's sound, where the detector goes by it, from a little before the turn began."""
+        if self._sound is None:
+            return
+        self._sound.add(frame)
+        machine = self._conversation.machine
+        if machine.has_vad and machine.state in (State.LISTENING, State.AGENT_SPEAKING):  # no turn is under way
+            self._sound.forget_all_but(SOUND_BEFORE_S)
+
     async def _wait(self, text: str, answer: Awaitable[float | None]) -> None:
         try:
             self._tell(text, await answer)
@@ -75,7 +110,9 @@ class Adviser:
             self._tell(text, None)
 
     def _tell(self, text: str, probability: object) -> None:
-        number = isinstance(probability, int | float) and not isinstance(probability, bool)
+        if self._conversation.adviser is not self:  # another detector has taken its place
+            return
+        number = isinstance(probability, Real) and not isinstance(probability, bool)  # numpy's floats are real, too
         known = float(probability) if number and 0.0 <= probability <= 1.0 else None  # type: ignore[arg-type,operator]
         if probability is not None and known is None:
             self._broke(ValueError(f"its answer was {probability!r}, which is no probability"))

@@ -171,8 +171,17 @@ class Agent:
 def call_node(node: Callable[..., object], *args: object) -> AsyncGenerator[Any]:
     """What a node gives, as one stream: an async iterable, a coroutine of one, a single value, or None for nothing.
 
-    A node that raises when it is called raises from the stream, like one that raises later.
+    A node that raises when it is called raises from the stream, like one that raises later. Where the call is recorded,
+    what an overridden node gives is.
     """
+    session = getattr(getattr(node, "__self__", None), "_session", None)
+    if session is not None and session.recorder is not None:
+        recorded: AsyncGenerator[Any] = session.recorder.node(_called, node, args)
+        return recorded
+    return _called(node, *args)
+
+
+def _called(node: Callable[..., object], *args: object) -> AsyncGenerator[Any]:
     try:
         result = node(*args)
     except Exception as error:

@@ -29,6 +29,10 @@ Talk to a voice agent, and see what it is made of.
                                                   play a recording to it, in virtual time
   agent-runtime explain agents/clock.py           what it is wired of, what is missing, what leaves this machine
   agent-runtime sim call.yaml                     make a simulated call, in virtual time
+  agent-runtime replay call.tape --set turn_handling.endpointing.min_delay=0.3
+                                                  make a recorded call again, with one thing changed
+  agent-runtime diff call.tape other.tape         what each turn gained or lost
+  agent-runtime keep call.tape tests/calls/one    make a test of it
   agent-runtime bench turns                       measure how turns are taken, on generated calls
 """
 
@@ -183,6 +187,8 @@ def _run(argv: list[str], server: "AgentServer | None") -> int:
     if options.command == "sim":
         load_it = _loader(options, server)
         return _blaming(path, lambda: int(options.run(options, load_it)))
+    if options.command in ("replay", "diff", "keep"):
+        return int(options.run(options))
     if options.command == "bench":
         return int(options.run(options, load_server))
     if server is None and options.script is None and not options.list_devices:
@@ -234,6 +240,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser(*, with_script: bool) -> argparse.ArgumentParser:
     from agent_runtime import __version__
+    from agent_runtime.tape.command import add_tape_commands
     from agent_runtime.testing.battery.bench import add_bench
     from agent_runtime.testing.command import add_sim
 
@@ -262,6 +269,7 @@ def _parser(*, with_script: bool) -> argparse.ArgumentParser:
     _add_console_options(command("console", "Talk to the agent here."))
     command("explain", "Say what the agent is wired of, without starting it.")
     add_sim(commands, with_script=with_script)
+    add_tape_commands(commands)
     if with_script:
         add_bench(commands)
     for name in ROOMS:
@@ -289,6 +297,7 @@ def _add_console_options(console: argparse.ArgumentParser) -> None:
         "--half-duplex", action="store_true", help="no echo cancellation, and a deaf microphone while the agent speaks"
     )
     kept = console.add_argument_group("what is kept")
+    kept.add_argument("--record", metavar="PATH", help="a tape of the call, for 'agent-runtime replay'")
     kept.add_argument(
         "--out",
         metavar="DIR",

@@ -22,6 +22,7 @@ from agent_runtime.hand_over import HandOvers
 from agent_runtime.hearing import Hearing
 from agent_runtime.nodes.playout import Playout
 from agent_runtime.reply import Request
+from agent_runtime.speech import SpeechHandle
 from agent_runtime.speeches import Speeches
 from agent_runtime.states import TELLS_NOTHING, States
 from agent_runtime.tool_runs import ToolRuns
@@ -187,6 +188,14 @@ class Conversation:
         self.hearing.agent_stopped()
         self.tell(signals.AgentStopped(event.at, more=self.speeches.more_after(event.speech_id)))
 
+    def permission_changed(self, handle: SpeechHandle) -> None:
+        """From here on this speech may be interrupted, or may not."""
+        allowed = handle.allow_interruptions
+        if handle.id == self._audible:
+            self.tell(signals.AgentStarted(clock.now(), interruptible=allowed))
+        elif self._audible is None and handle is self.speeches.current:
+            self.tell(signals.ReplyPlanned(clock.now(), interruptible=allowed))
+
     # Commands of the turn machine
 
     def _duck(self, command: signals.Duck) -> None:
@@ -251,6 +260,9 @@ class Conversation:
             self._no_reply(now)
         else:
             self.speeches.answer(message, self._turn)
+
+    def _ignore(self, command: signals.Ignore) -> None:
+        self.post(events.TurnIgnored(at=clock.now(), transcript=command.transcript, kind=command.kind))
 
     def _ask_detector(self, command: signals.AskDetector) -> None:
         if self.adviser is not None:
@@ -410,6 +422,7 @@ class Conversation:
         signals.Dismiss: _dismiss,
         signals.Reopen: _reopen,
         signals.Commit: _commit,
+        signals.Ignore: _ignore,
         signals.AskDetector: _ask_detector,
         signals.Prepare: _prepare,
         signals.AskAgain: _ask_again,

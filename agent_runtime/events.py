@@ -176,6 +176,14 @@ class TurnCommitted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TurnIgnored(Event):
+    """What the user said is no turn and is not answered: `kind` is backchannel, filler or aside."""
+
+    transcript: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TurnReopened(Event):
     """The user went on before anything of the reply was heard: the reply is thrown away, the halves become one turn."""
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from agent_runtime.advice import MODES
 from agent_runtime.agent import Agent
 from agent_runtime.errors import UsageError
 from agent_runtime.inference.descriptor import KEYS, WHAT, Kind, Unresolved, parse, planning, resolve
@@ -74,14 +75,15 @@ class NodePlan:
 def explain(session: AgentSession[Any], agent: Agent | None = None, *, title: str | None = None) -> Explanation:
     """The plan of a session that was built and not started, and of the agent that it would start with."""
     nodes = [_node(session, agent, kind) for kind in KINDS]
+    detector = _detector(session)
     tools, wrong = _tools(agent.tools if agent is not None else ())
-    missing = [*(_fix(node) for node in nodes if node.missing is not None), *wrong]
+    missing = [*(_fix(node) for node in [*nodes, *detector] if node.missing is not None), *wrong]
     sections = [
         ("Nodes", _nodes(nodes)),
         ("Keys", _keys(nodes)),
         ("Leaves this machine", _leaving(nodes)),
         (f"Tools of '{agent.id}'" if agent is not None else "Tools", tools or ["none"]),
-        ("Turns", _turns(session)),
+        ("Turns", _turns(session, detector)),
         ("Missing", _numbered(missing) or ["nothing; it can start"]),
     ]
     head = [title, ""] if title else []
@@ -283,17 +285,28 @@ def _first_sentence(text: str) -> str:
     return sentence + stop.strip()
 
 
-def _detection(handling: TurnHandling) -> str:
+def _detector(session: AgentSession[Any]) -> list[NodePlan]:
+    """The turn detector, where it is an engine."""
+    wanted = session.turn_handling.turn_detection
+    if wanted is None or wanted in MODES:
+        return []
+    return [plan_node("turn_detection", wanted, None if isinstance(wanted, str) else wanted)]
+
+
+def _detection(handling: TurnHandling, detector: Sequence[NodePlan]) -> str:
     wanted = handling.turn_detection
-    return "none" if wanted is None else wanted if isinstance(wanted, str) else wanted.label
+    if wanted is None or wanted in MODES:
+        return str(wanted or "none")
+    (plan,) = detector
+    return "  ".join(cell for cell in _cells(plan) if cell)
 
 
-def _turns(session: AgentSession[Any]) -> list[str]:
+def _turns(session: AgentSession[Any], detector: Sequence[NodePlan]) -> list[str]:
     handling = session.turn_handling
     away = session.user_away_timeout
     return _aligned(
         [
-            ["turn detection", _detection(handling)],
+            ["turn detection", _detection(handling, detector)],
             ["the caller's turn ends", _endpointing(handling)],
             ["the agent is interrupted", _interruption(handling, words=session.stt is not None)],
             ["after a false interruption", _false_interruption(handling)],

@@ -35,7 +35,8 @@ class HandOvers:
     async def hook(self, hook: Callable[[], Coroutine[Any, Any, None]], what: str) -> None:
         """Call a hook of an agent; one that raises is an event."""
         try:
-            await hook()
+            recorder = self._conversation.session.recorder
+            await (hook() if recorder is None else recorder.hook(hook))
         except Exception as error:
             self._conversation.failed("hook", what, error)
 

@@ -6,7 +6,7 @@ from agent_runtime import clock
 from agent_runtime.events import UserInputTranscribed
 from agent_runtime.stt import MIN_CONFIDENCE
 from agent_runtime.turns.backchannels import is_aside, kind_of
-from agent_runtime.turns.own_words import is_echo
+from agent_runtime.turns.own_words import is_echo, may_become_echo
 from agent_runtime.turns.signals import Heard, Kind
 
 if TYPE_CHECKING:
@@ -74,7 +74,9 @@ class Hearing:
     def reading(self, event: UserInputTranscribed) -> Heard:
         """What the turn machine is told of a reading that counts."""
         sure = event.confidence is None or event.confidence >= MIN_CONFIDENCE
-        text = "" if event.ignored == "echo" else event.transcript
+        if event.ignored == "echo":
+            return Heard(event.at, "", event.is_final, sure, "echo")
+        text = event.transcript
         kind = self._kind(text, event.language)
         if kind == "undecided" and event.is_final:  # no more will come
             kind = "speech"
@@ -88,13 +90,16 @@ class Hearing:
         speaking = machine.agent_audible or self._agent_has_just_spoken
         if all(is_aside(piece, language) for piece in machine.pieces(text)):
             return "aside"
-        return kind_of(
+        kind = kind_of(
             said,
             language,
             duration_s=machine.voice_s(clock.now()),
             agent_speaking=speaking,
             after_question=self.agent_said.rstrip().endswith("?"),
         )
+        if kind == "speech" and machine.agent_audible and may_become_echo(said, self._recently_said, language):
+            return "undecided"
+        return kind
 
     @property
     def _agent_has_just_spoken(self) -> bool:

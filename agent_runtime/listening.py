@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from agent_runtime import clock, events
+from agent_runtime.advice import Adviser
 from agent_runtime.agent import Agent, call_node
 from agent_runtime.audio.endpoints import AudioSource
 from agent_runtime.audio.frame import AudioFrame
@@ -32,6 +33,7 @@ class Listening:
         failed: told of a failure that the session lives through.
         fail: ends the session.
         ignores: says why a text in a language is none of the caller's.
+        adviser: who may want to hear, too.
     """
 
     def __init__(
@@ -44,9 +46,11 @@ class Listening:
         failed: Callable[[str, str, BaseException], None],
         fail: Callable[[BaseException], None],
         ignores: Callable[[str, str], str | None],
+        adviser: Callable[[], Adviser | None],
     ) -> None:
         self._ignores = ignores
-        self._ear = Ear(source, vad)
+        self._adviser = adviser
+        self._ear = Ear(source, vad, self._overheard)
         self._agent = agent
         self._post = post
         self._failed = failed
@@ -62,6 +66,11 @@ class Listening:
     def renew(self) -> None:
         """Another agent listens from here on: what is being said is finished with the old recogniser's stream."""
         self._next = self._ear.frames_for_stt()
+
+    def _overheard(self, frame: AudioFrame) -> None:
+        adviser = self._adviser()
+        if adviser is not None:
+            adviser.hear(frame)
 
     async def _listen(self) -> None:
         await clock.sleep(0)  # the recogniser opens its channel first, and misses no frame

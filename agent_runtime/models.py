@@ -1,12 +1,15 @@
 """The nodes of a session: made from what was given, found for an agent, closed at the end."""
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from agent_runtime.advice import detector_of
 from agent_runtime.errors import UsageError
 from agent_runtime.inference.descriptor import Kind, resolve
 from agent_runtime.llm import LLM
 from agent_runtime.stt import STT
 from agent_runtime.tts import TTS
+from agent_runtime.turns.options import TurnHandling
 from agent_runtime.types import NOT_GIVEN, NotGivenOr
 from agent_runtime.vad import VAD
 
@@ -65,9 +68,24 @@ class Models:
             self._of_agents[kind, given] = resolve(kind, given)
         return self._of_agents[kind, given]
 
+    def with_detector(self, options: TurnHandling) -> TurnHandling:
+        """The settings with the turn detector in the place of its name, where it has anything to close or to load.
+
+        Raises:
+            UsageError: a detector that is unknown, or cannot be used.
+        """
+        detector = detector_of(options)
+        if detector is options.turn_detection or not hasattr(detector, "aclose"):
+            return options
+        self._own.append(detector)
+        return dataclasses.replace(options, turn_detection=detector)
+
     def substitute(self, kind: Kind, given: Any) -> None:
         """Take this node in the place of the session's, and of every agent's own; before the session starts."""
-        setattr(self, kind, resolve(kind, given))
+        node = resolve(kind, given)
+        if isinstance(given, str):
+            self._own.append(node)
+        setattr(self, kind, node)
         self._substitutes.add(kind)
 
     def prewarm(self, agent: "Agent") -> None:

@@ -154,6 +154,8 @@ class Reply:
         assert self._adopted is not None
         self.is_ahead = False
         self._post = self._conversation.post
+        for spoken in self.spoken:  # in the history it comes after what it answers
+            spoken.created_at = clock.now()
         self._conversation.tools.llm_requested()
         for event in self._kept_back:
             self._post(event)
@@ -241,7 +243,8 @@ class Reply:
         if message is not None and request.is_turn:
             late = self._conversation.watch("hook", HOOK_STALL_S)
             try:
-                await agent.on_user_turn_completed(ctx, message)
+                hook, recorder = agent.on_user_turn_completed, self._conversation.session.recorder
+                await (hook(ctx, message) if recorder is None else recorder.hook(hook, ctx, message))
             except StopResponse:
                 self._conversation.speeches.drop_user_message(self)
                 return None

@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import dataclasses
+import os
 from collections.abc import AsyncIterable, Callable, Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self
 
 from agent_runtime import clock, events
-from agent_runtime.advice import detector_of
+from agent_runtime.advice import prewarm
 from agent_runtime.agent import Agent
 from agent_runtime.audio import resample
 from agent_runtime.audio.endpoints import AudioSink, AudioSource
@@ -25,10 +26,11 @@ from agent_runtime.reply import Request
 from agent_runtime.reply import current as current_reply
 from agent_runtime.run_result import RunResult
 from agent_runtime.speech import SpeechHandle
-from agent_runtime.stt import STT, STTContext
+from agent_runtime.stt import STT, STTContext, keyterms_of
 from agent_runtime.text.transforms import TextTransform, compose
 from agent_runtime.tools import ToolChoice, tool_hint
 from agent_runtime.trace.log import EventLog
+from agent_runtime.trace.recorder import Recorder
 from agent_runtime.tts import TTS
 from agent_runtime.turns.detectors import TurnDetector
 from agent_runtime.turns.options import TurnHandling, TurnHandlingOptions
@@ -83,14 +85,13 @@ class AgentSession(Generic[Userdata]):
     ) -> None:
         if isinstance(max_tool_steps, bool) or not isinstance(max_tool_steps, int) or max_tool_steps < 0:
             raise UsageError(f"max_tool_steps is {max_tool_steps!r}; it takes a whole number from 0 on.")
-        self.turn_handling = TurnHandling.of(turn_handling)
-        detector_of(self.turn_handling)
         self.max_tool_steps = max_tool_steps
         self.user_away_timeout = user_away_timeout
         self.text_transform = compose(tts_text_transforms)
         """Makes what a phrase goes through before it is spoken: one for each utterance, as it may remember."""
         self._models = Models(vad=vad, stt=stt, llm=llm, tts=tts)
-        self._keyterms = _keyterms(stt_context_options)
+        self.turn_handling = self._models.with_detector(TurnHandling.of(turn_handling))
+        self._keyterms = keyterms_of(stt_context_options)
         self._userdata = userdata
         self._listeners = Listeners(self._callback_failed)
         self._log = EventLog()
@@ -107,6 +108,8 @@ class AgentSession(Generic[Userdata]):
         self._closed = self._shut_down_early = False
         self._source: AudioSource | None = None
         self._sink: AudioSink | None = None
+        self.recorder: Recorder | None = None
+        """Writes the tape, where the call is recorded."""
         self.last_error: BaseException | None = None
         """What a node, hook or tool last raised, with its traceback."""
 
@@ -212,6 +215,7 @@ class AgentSession(Generic[Userdata]):
         room: Any = None,
         input: AudioSource | None = None,  # noqa: A002
         output: AudioSink | None = None,
+        record: str | os.PathLike[str] | None = None,
     ) -> None:
         """Begin: the agent listens, and its `on_enter` runs.
 
@@ -219,6 +223,7 @@ class AgentSession(Generic[Userdata]):
             room: what the entrypoint was given as `ctx.room`; it brings its own input and output.
             input, output: where sound comes from and goes, where there is no room. Without an output the conversation
                 is written: `run(user_input=...)`, `history`.
+            record: a file to keep the call on, for `agent-runtime replay`.
 
         Raises:
             UsageError: it was started before, or `agent` is no Agent.
@@ -234,6 +239,9 @@ class AgentSession(Generic[Userdata]):
                     "Rooms come later: start the script with 'console', or give start(input=..., output=...)."
                 )
             input, output = attach(self, agent, input, output)  # noqa: A001
+        record = record or getattr(room, "record", None)
+        if record is not None:
+            input, output = Recorder.begin(self, agent, input, output, record)  # noqa: A001
         self._source, self._sink = input, output
         try:
             await self._prewarm(agent)
@@ -254,6 +262,7 @@ class AgentSession(Generic[Userdata]):
         if self._sink is not None:
             await clock.offload(resample.prewarm)
         self._models.prewarm(agent)
+        await prewarm(self.turn_handling)
 
     async def _run(self, agent: Agent) -> None:
         assert self._stop is not None
@@ -311,6 +320,7 @@ class AgentSession(Generic[Userdata]):
             failed=conversation.failed,
             fail=self._fail,
             ignores=conversation.hearing.ignores,
+            adviser=lambda: conversation.adviser,
         )
         return listening.tasks(recognises=self._recognises(agent))
 
@@ -382,6 +392,7 @@ class AgentSession(Generic[Userdata]):
         if not done:  # something in it does not let itself be cancelled
             self._main.cancel()
             self._finish()
+            await asyncio.wait([self._main], timeout=0.1)  # some let go when they are told twice
         await self._release()
 
     def _is_inside(self) -> bool:
@@ -392,7 +403,7 @@ class AgentSession(Generic[Userdata]):
         if self._closed:
             return
         self._closed = True
-        ends: list[Any] = [self._source, self._sink, *self._models.to_close]
+        ends: list[Any] = [self._source, self._sink, self.recorder, *self._models.to_close]
         for end in ends:
             if end is None:
                 continue
@@ -507,8 +518,7 @@ class AgentSession(Generic[Userdata]):
         if turn_detection is NOT_GIVEN:
             return
         mode = TurnHandling.of({"turn_detection": turn_detection}).turn_detection
-        changed = dataclasses.replace(self.turn_handling, turn_detection=mode)
-        detector_of(changed)
+        changed = self._models.with_detector(dataclasses.replace(self.turn_handling, turn_detection=mode))
         self.turn_handling = changed
         if self._conversation is not None:
             self._conversation.change_options(changed)
@@ -588,13 +598,3 @@ class AgentSession(Generic[Userdata]):
         reply = current_reply.get(None)
         if reply is not None:
             reply.phrase_ready(raw)
-
-
-def _keyterms(options: Mapping[str, Any] | None) -> tuple[str, ...]:
-    for key in options or {}:
-        if key != "keyterms":
-            raise UsageError(f"stt_context_options has the unknown key {key!r}; it takes 'keyterms'.")
-    terms = (options or {}).get("keyterms", ())
-    if isinstance(terms, str) or not all(isinstance(term, str) for term in terms):
-        raise UsageError(f"stt_context_options keyterms is {terms!r}; it takes a list of phrases.")
-    return tuple(terms)

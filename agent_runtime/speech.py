@@ -48,6 +48,7 @@ class SpeechHandle:
         self._callbacks: list[Callable[[SpeechHandle], None]] = []
         self.tool_tasks: set[asyncio.Task[Any]] = set()
         self._interrupter: Callable[[], None] | None = None
+        self._on_permission: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
         state = "interrupted" if self._interrupted else "done" if self.done() else "on its way"
@@ -67,6 +68,9 @@ class SpeechHandle:
         if self._interrupted and not value:
             raise UsageError(f"{self.id} was interrupted already; set allow_interruptions=False earlier.")
         self._allow_interruptions = value
+        self._tell("allow_interruptions", value)
+        if self._on_permission is not None:
+            self._on_permission()
 
     def done(self) -> bool:
         return self._done.done()
@@ -84,6 +88,7 @@ class SpeechHandle:
         if not force and not self._allow_interruptions:
             raise UsageError(f"{self.id} may not be interrupted; use interrupt(force=True) to end it all the same.")
         if not self.done() and self._interrupter is not None:
+            self._tell("interrupt", force)
             self._interrupter()
         return self
 
@@ -122,8 +127,16 @@ class SpeechHandle:
 
     # For the session.
 
-    def bind(self, *, interrupt: Callable[[], None]) -> None:
+    on_told: Callable[[str, bool], None] | None = None
+    """Called with what the application did to it: ``interrupt`` and `force`, or ``allow_interruptions`` and its value."""
+
+    def _tell(self, what: str, value: bool) -> None:
+        if self.on_told is not None:
+            self.on_told(what, value)
+
+    def bind(self, *, interrupt: Callable[[], None], on_permission: Callable[[], None]) -> None:
         self._interrupter = interrupt
+        self._on_permission = on_permission
 
     def mark_interrupted(self) -> None:
         self._interrupted = True

@@ -79,7 +79,11 @@ class Speeches:
             priority=priority,
         )
         reply = Reply(self._conversation, agent, handle, request)
-        handle.bind(interrupt=partial(self._conversation.guarded, self._interrupt, reply))
+        guarded = self._conversation.guarded
+        handle.bind(
+            interrupt=partial(guarded, self._interrupt, reply),
+            on_permission=partial(guarded, self._conversation.permission_changed, handle),
+        )
         return reply
 
     def _enqueue(self, reply: Reply) -> None:

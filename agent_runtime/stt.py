@@ -1,14 +1,15 @@
 """What a speech recogniser is to a session."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from agent_runtime.audio.frame import AudioFrame
 from agent_runtime.channels import Channel
+from agent_runtime.errors import UsageError
 
 
 class SpeechEventType(str, Enum):  # noqa: UP042  # `.value` and equality with the plain string, as users know it
@@ -129,3 +130,18 @@ class RecognizeStream(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def keyterms_of(options: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """The phrases in `AgentSession(stt_context_options={"keyterms": [...]})`.
+
+    Raises:
+        UsageError: another key, or no list of phrases.
+    """
+    for key in options or {}:
+        if key != "keyterms":
+            raise UsageError(f"stt_context_options has the unknown key {key!r}; it takes 'keyterms'.")
+    terms = (options or {}).get("keyterms", ())
+    if isinstance(terms, str) or not all(isinstance(term, str) for term in terms):
+        raise UsageError(f"stt_context_options keyterms is {terms!r}; it takes a list of phrases.")
+    return tuple(terms)

@@ -92,7 +92,8 @@ class ToolRuns:
 
     async def _outcome(self, reply: Reply, call: FunctionToolCall, context: RunContext[Any]) -> ToolOutcome:
         try:
-            return await reply.agent.tool_context.execute(call, context)
+            run, recorder = reply.agent.tool_context.execute(call, context), self._conversation.session.recorder
+            return await (run if recorder is None else recorder.tool(reply.agent, call, run))
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():

@@ -92,7 +92,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def work_is_out(self) -> bool:
         return bool(self._outstanding)
 
+    def until_next(self, timeout: float | None) -> float | None:
+        """Nothing can run for so many seconds (None: ever again). Returns when something will."""
+        return timeout
+
     def jump(self, seconds: float) -> None:
+        """Move the clock: nothing can run before."""
         # Nanoseconds are finer than any timer here and keep sums of 20 ms frames from drifting apart in the log.
         self._virtual_now = round(self._virtual_now + seconds, 9)
 
@@ -112,6 +117,7 @@ class _JumpingSelector(selectors.DefaultSelector):
         events = super().select(0)
         if events:
             return events
+        timeout = self._loop.until_next(timeout)
         if timeout is None:
             raise Deadlock(_who_waits(self._loop))
         self._loop.jump(timeout)

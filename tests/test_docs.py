@@ -365,7 +365,7 @@ def test_every_descriptor_of_a_local_engine_names_one_with_options_that_it_takes
     kinds: dict[str, Kind] = {name: kind for kind, names in LOCAL.items() for name in names}
     found = 0
     for page in PAGES:
-        for text in re.findall(r"(?<!/)local/[a-z]+(?::[\w+-]+)?(?:\?[\w=&./~-]+)?", page.read_text("utf-8")):
+        for text in re.findall(r"(?<!/)local/[a-z-]+(?::[\w+-]+)?(?:\?[\w=&./~-]+)?", page.read_text("utf-8")):
             if text == DEFAULT_DETECTOR:  # no engine
                 continue
             descriptor = parse("tts", text)

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 
 from agent_runtime.errors import UsageError
 
-Kind = Literal["vad", "stt", "llm", "tts"]
+Kind = Literal["vad", "stt", "llm", "tts", "turn_detection"]
 
 LOCAL: dict[Kind, dict[str, str]] = {
     "vad": {
@@ -36,12 +36,16 @@ LOCAL: dict[Kind, dict[str, str]] = {
         "local/flite": "agent_runtime.providers.local.flite:FliteTTS",
         "local/piper": "agent_runtime.providers.local.piper:PiperTTS",
     },
+    "turn_detection": {
+        "local/text": "agent_runtime.turns.detectors:TextDetector",
+        "local/smart-turn": "agent_runtime.providers.local.smart_turn:SmartTurn",
+    },
 }
 """The engines on this machine: descriptor to class."""
 
 DEFAULTS: dict[Kind, str] = {kind: next(iter(names)) for kind, names in LOCAL.items()}
 
-SUFFIX_OPTION: dict[Kind, str] = {"stt": "language", "tts": "voice"}
+SUFFIX_OPTION: dict[Kind, str] = {"stt": "language", "tts": "voice", "turn_detection": "model"}
 
 KEYS: dict[str, tuple[str, ...]] = {
     "anthropic": ("ANTHROPIC_API_KEY",),
@@ -70,7 +74,7 @@ KEYS: dict[str, tuple[str, ...]] = {
 _ALIKE = 0.8
 """How like a known name an unknown one must be, from 0 to 1, to be taken for a slip of the fingers."""
 
-WHAT: dict[Kind, str] = {"vad": "VAD", "stt": "STT", "llm": "LLM", "tts": "TTS"}
+WHAT: dict[Kind, str] = {"vad": "VAD", "stt": "STT", "llm": "LLM", "tts": "TTS", "turn_detection": "turn detector"}
 
 
 @dataclass(frozen=True, slots=True)

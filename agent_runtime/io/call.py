@@ -154,7 +154,10 @@ class CallRoom:
         sink: AudioSink | None,
         recorder: Recorder | None,
         on_session: Callable[[AgentSession[Any], Agent], None],
+        record: str | None = None,
     ) -> None:
+        self.record = record
+        """Where the session is to keep its tape."""
         self.source = source
         self.sink = sink
         self._on_session = on_session
@@ -202,6 +205,7 @@ class ConsoleCall:
         recorder: None keeps nothing.
         on_session: told the session and its first agent, before the first event.
         until: awaited beside the call: when it returns, the call ends; what it raises ends it too.
+        record: where the tape of the call goes.
     """
 
     def __init__(
@@ -213,9 +217,10 @@ class ConsoleCall:
         recorder: Recorder | None,
         on_session: Callable[[AgentSession[Any], Agent], None],
         until: Callable[[AgentSession[Any]], Any] | None = None,
+        record: str | None = None,
     ) -> None:
         self._server = server
-        self._room = CallRoom(source, sink, recorder, self._meet)
+        self._room = CallRoom(source, sink, recorder, self._meet, record)
         self._recorder = recorder
         self._on_session = on_session
         self._until = until

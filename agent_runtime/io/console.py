@@ -132,6 +132,7 @@ def _played(server: "AgentServer", options: argparse.Namespace, path: Path) -> i
                 source=caller,
                 sink=ClockSink(on_played=recorder.played),
                 recorder=recorder,
+                record=options.record,
                 on_session=lambda session, agent: _watch(session, agent, view),
                 until=lambda session: _heard_out(session, caller),
             )
@@ -234,6 +235,7 @@ def _live(server: "AgentServer", options: argparse.Namespace) -> int:
                     source=devices.microphone,
                     sink=devices.speaker,
                     recorder=recorder,
+                    record=options.record,
                     on_session=lambda session, agent: _connect(session, agent, view, devices),
                     until=lambda session: _keys(SessionControls(session, devices.microphone, one.quit), view),
                 )
@@ -284,6 +286,7 @@ def _in_text(server: "AgentServer", options: argparse.Namespace) -> int:
                 source=None,
                 sink=None,
                 recorder=Recorder(folder, view.note, sound=False) if folder is not None else None,
+                record=options.record,
                 on_session=lambda session, agent: _watch(session, agent, view),
                 until=lambda session: _typed(session, view),
             )

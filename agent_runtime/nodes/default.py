@@ -49,7 +49,8 @@ async def tts_node(
     """The agent's or the session's synthesiser, phrase by phrase, the first clause first.
 
     The first frame of each phrase carries the phrase's text as the model wrote it; a phrase in which nothing can be
-    spoken (an emoji) becomes an empty frame, so that its text is not lost.
+    spoken (an emoji) becomes an empty frame, so that its text is not lost. Words for which the engine gives no sound
+    are lost: nobody has heard them.
     """
     tts = agent.session.tts_of(agent)
     if tts is None:
@@ -66,7 +67,7 @@ async def tts_node(
                     speaking.text = ""
                 except (EngineDied, EngineStalled) as error:
                     speaking.lost(error)
-            if not speaking.told:
+            if not speaking.told and not any(map(str.isalnum, phrase.spoken)):
                 yield AudioFrame(b"", tts.sample_rate, text=phrase.raw, spoken="")
 
 

@@ -4,7 +4,7 @@ Every frame goes to the voice activity detector, on the loop, and then, marked `
 channel. So a recogniser that decodes only speech needs nothing but the frames.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from agent_runtime import clock
 from agent_runtime.audio.endpoints import AudioSource
@@ -17,10 +17,15 @@ BACKLOG_S = 30.0
 
 
 class Ear:
-    """Splits the caller's sound into voice events and the recogniser's frames."""
+    """Splits the caller's sound into voice events and the recogniser's frames.
 
-    def __init__(self, source: AudioSource, vad: VAD | None) -> None:
+    Args:
+        overhear: given every frame first.
+    """
+
+    def __init__(self, source: AudioSource, vad: VAD | None, overhear: Callable[[AudioFrame], None]) -> None:
         self._source = source
+        self._overhear = overhear
         self._vad = vad.stream() if vad is not None else None
         self._voiced: bool | None = None if vad is None else False
         self._for_stt: Channel[AudioFrame] | None = None
@@ -45,6 +50,7 @@ class Ear:
         """The voice events, until the caller is gone. Frames flow to the recogniser as it is iterated."""
         try:
             async for frame in self._source.frames():
+                self._overhear(frame)
                 events = self._vad.push(frame) if self._vad is not None else []
                 for event in events:
                     self._voiced = isinstance(event, SpeechStarted)

@@ -58,6 +58,11 @@ class EventLog:
         """How many events were appended."""
         return self._appended
 
+    @property
+    def delivering(self) -> bool:
+        """Whether this is called by a subscriber, directly or not."""
+        return self._delivering
+
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call `subscriber` with every event from now on. Returns what ends that; it may be called twice."""
         self._subscribers = (*self._subscribers, subscriber)
@@ -174,10 +179,15 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
         yield values
 
 
-def _event(path: Path, number: int, values: dict[str, Any]) -> Event:
+def event_of(values: Mapping[str, Any], *, at: float) -> Event:
+    """The event of a record, at another time; KeyError or TypeError where it is none."""
     fields = {name: value for name, value in values.items() if name not in ("seq", "t", "type")}
+    return _event_types()[values["type"]](at=at, **fields)
+
+
+def _event(path: Path, number: int, values: dict[str, Any]) -> Event:
     try:
-        return _event_types()[values["type"]](at=float(values["t"]), **fields)
+        return event_of(values, at=float(values["t"]))
     except (KeyError, TypeError, ValueError) as error:
         raise _broken(path, number, encode(values).strip(), "is no event that this version knows") from error
 

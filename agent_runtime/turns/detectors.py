@@ -226,7 +226,7 @@ class _Reading:
     def _is_stranded(self) -> float | None:
         """ "Where are you from", "what would you like", "do you know where it is"."""
         if self._strands_its_end() or self._wonders():
-            return ENDS_ODDLY
+            return ANSWER
         return None
 
     def _strands_its_end(self) -> bool:

@@ -14,7 +14,7 @@ ADVICE_BUDGET_S = 0.25
 LIKELY = 0.5
 """From this probability on a turn counts as complete."""
 
-MURMURS = ("backchannel", "filler", "aside")
+MURMURS = ("backchannel", "filler", "aside", "echo")
 
 
 class Endpoint(Facts):

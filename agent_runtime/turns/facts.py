@@ -68,7 +68,9 @@ class Facts:
         self._murmured_at: float | None = None  # when the last reading of this voice was that of a murmur
         self._said_twice = False  # this final is the one before once more
         self._final_at: float | None = None
-        self._in_debt = False
+        self._in_debt = False  # a final is owed for the turn that was committed last
+        self._debt = ""  # of which so much was committed before it was final
+        self._repaid = ""  # and this was the final
         self._last_final = ""
         self._kind: Kind = "speech"  # of the words since the last turn
         self._ignored_before = False  # what the user said last was no turn: the next one is, whatever it is
@@ -92,8 +94,12 @@ class Facts:
         return self._agent_audible
 
     def so_far(self, text: str) -> str:
-        """The words of the turn that is not committed yet, with `text` as the recogniser's newest reading."""
-        return " ".join([*(final.text for final in self._words.finals), text]).strip()
+        """The words of the turn that is not committed yet, with `text` as the recogniser's newest reading.
+
+        Over the agent's speech a turn is not what was said in several voices, but in the one that is on.
+        """
+        since = self._onset if self._agent_audible and self._onset is not None else float("-inf")
+        return " ".join([*(final.text for final in self._words.finals if final.at >= since), text]).strip()
 
     def pieces(self, text: str) -> list[str]:
         """The same, reading by reading."""
@@ -134,9 +140,9 @@ class Facts:
                     # A final that came after the voice's end, while the detector still waited, has paid.
                     paid = self._final_at is not None and self._final_at >= last_voiced
                     self._words.owed = self.has_recogniser and not paid and not self._murmured
-            case Heard(text=text, is_final=is_final, at=at):
+            case Heard(text=text, is_final=is_final, at=at, kind=kind):
                 self._recogniser_spoke = True
-                self._murmured_at = None if text else self._murmured_at
+                self._murmured_at = at if kind == "echo" else None if text else self._murmured_at
                 self._reads_along = self._reads_along or (self._voice_on and not is_final and bool(text))
                 self._said_twice = is_final and self._has_told and self._words.ends_with(text)
                 if is_final:
@@ -192,8 +198,15 @@ class Facts:
 
     def _is_late(self, event: Heard) -> bool:
         """Whether these words belong to the turn that is final: the recogniser pays a debt, or says a thing twice."""
-        if not self.has_vad or self._voice_since_commit:
+        if self._voice_since_commit:
             return False
+        if not self.has_vad:  # then only the words themselves tell whose they are
+            new, told = event.text.casefold(), self._debt.casefold()
+            again = event.is_final and new == self._repaid
+            late = again or (self._in_debt and bool(told) and (new.startswith(told) or told.startswith(new)))
+            self._repaid = new if late and event.is_final else ""
+            self._in_debt = self._in_debt and not self._repaid
+            return late
         in_debt, self._in_debt = self._in_debt, self._in_debt and not event.is_final
         return in_debt or event.text.casefold() == self._last_final.casefold()
 

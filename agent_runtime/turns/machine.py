@@ -183,7 +183,10 @@ class TurnMachine(Endpoint):
         self._user_starts(event)
 
     def _user_stops_after_request(self, event: VoiceStopped) -> None:
-        """The turn was ended while the voice was still on; now it is known whether words are owed."""
+        """The turn was ended while the voice was still on; now it is known when that was over, and whether words are owed."""
+        if "max_delay" in self._timers and self.options.turn_detection != "manual":
+            bound = max(event.at, self.since(event.at) + self.options.endpointing.max_delay)
+            self._timers["max_delay"] = min(bound, self._timers["max_delay"])
         self._maybe_commit(event.at, "requested" if self._requested else "silence")
 
     def _listen_for_words(self, at: float) -> None:
@@ -231,7 +234,8 @@ class TurnMachine(Endpoint):
         self._take_words(event)
         if not self._words.text:
             return
-        self._lives(event.at)
+        if event.text:
+            self._lives(event.at)
         self._go(State.USER_PAUSED)
         self._arm_endpoint(event.at)
 
@@ -242,6 +246,9 @@ class TurnMachine(Endpoint):
         if event.is_final and event.text and self._last_voiced is not None:
             self.estimates.lag(event.at - self._last_voiced)
         self._take_words(event)
+        if event.kind == "echo" and event.is_final and not self._words.text and not self._requested:
+            self._settle(event.at)  # that voice was nobody's
+            return
         self._maybe_commit(event.at, "final transcript")
 
     def _commit(self, at: float, reason: str) -> None:
@@ -253,7 +260,7 @@ class TurnMachine(Endpoint):
         last_voiced = self._last_voiced if self._last_voiced is not None else at
         self._out.append(Commit(words.text, reason, last_voiced, words.at, words.sure))
         self._committed, self._words = words, Words([])
-        self._in_debt = words.owed or bool(words.interim)
+        self._in_debt, self._debt = words.owed or bool(words.interim), words.interim
         self._last_final = words.finals[-1].text if words.finals else ""
         self._asked_again = self._requested = False
         self._forget_advice()
@@ -267,7 +274,7 @@ class TurnMachine(Endpoint):
         words = self._words
         self._out.append(Ignore(words.text, self._kind))
         self._ignored_before = True
-        self._in_debt = words.owed or bool(words.interim)
+        self._in_debt, self._debt = words.owed or bool(words.interim), words.interim
         self._last_final = words.finals[-1].text if words.finals else ""
         self._voice_since_commit = False
         self._onset = None
@@ -309,13 +316,17 @@ class TurnMachine(Endpoint):
         if self._words.text and not self._words.owed and not self._words.interim:
             self._commit(event.at, "requested")
             return
-        until = min(event.deadline, self._timers.get("max_delay", event.deadline))
+        manual = self.options.turn_detection == "manual"
+        bound = event.deadline if manual else self.since(event.at) + self.options.endpointing.max_delay
+        until = min(event.deadline, self._timers.get("max_delay", bound))
         self._go(State.USER_PAUSED)
         self._requested = True
         self._timers["max_delay"] = max(event.at, until)
 
     def _commit_over_agent(self, event: CommitRequested) -> None:
         """What was said over a speech that went on is a turn: the application says so."""
+        if self._voice_on:
+            self._last_voiced = event.at
         if self._words.text:
             self._commit(event.at, "requested")
 
@@ -372,7 +383,7 @@ class TurnMachine(Endpoint):
 
     def _words_over_agent(self, event: Heard) -> None:
         """Words while the agent has the floor and no suspicion is open."""
-        unheard = self.has_vad and not self._voice_since_commit and not self._asked_again
+        unheard = not self._voice_since_commit and not self._asked_again
         if unheard and (self._voice_tells or self._is_late(event)):
             # The recogniser pays late what it owed for a turn that is final: it starts no second one.
             self.ignored += 1
@@ -382,10 +393,10 @@ class TurnMachine(Endpoint):
             return
         self._take_words(event)
         voice_known = self._voice_tells and self._voice_since_commit
+        if event.text and not voice_known:
+            self._lives(event.at)
         earlier = voice_known and self._agent_audible and not self._voice_since_agent  # said before it began
         if self._may_be_interrupted and self._confirms(event) and not earlier:
-            if not voice_known:
-                self._lives(event.at)
             self._confirm(event.at, "words")
 
     def _drop_murmur(self, event: Heard) -> None:
@@ -501,6 +512,7 @@ class TurnMachine(Endpoint):
             earlier = self._committed
             if self._onset is not None and self._last_voiced is not None:
                 self.estimates.pause(self._onset - self._last_voiced)
+            self._words.at = self._words.at if self._words.at is not None else earlier.at
             if earlier.interim:
                 earlier.finals.append(Heard(at, earlier.interim, is_final=True))
             self._words.finals[:0] = earlier.finals

@@ -53,6 +53,16 @@ def is_echo(heard: str, recently_spoken: str, language: str | None = None) -> bo
     return errors <= allowed and not _may_be_answer(mine, start, end, spoken, listed)
 
 
+def may_become_echo(heard: str, recently_spoken: str, language: str | None = None) -> bool:
+    """Whether `heard` is too short to be told from echo so far: fewer than `MIN_WORDS` words, in the agent's order."""
+    listed = lexicon(language) or undetermined()
+    mine = [_canonical(word, listed) for word in tokens(heard)]
+    spoken = _Spoken.of(recently_spoken, listed).words
+    return 0 < len(mine) < MIN_WORDS and any(
+        list(spoken[at : at + len(mine)]) == mine for at in range(len(spoken) - len(mine) + 1)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Spoken:
     """The agent's words, and for each where its sentence begins and whether that asks or offers."""

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["speech", "command", "undecided", "backchannel", "filler", "aside"]
-"""What words are, said over the agent: `command` interrupts at once ("stop"), `undecided` not yet ("ye"), the last three
-interrupt nobody."""
+Kind = Literal["speech", "command", "undecided", "backchannel", "filler", "aside", "echo"]
+"""What words are, said over the agent: `command` interrupts at once ("stop"), `undecided` not yet ("ye"), the last four
+interrupt nobody. What is `echo` of the agent is not the user's, so it has no text."""
 
 # Events
 
