@@ -138,6 +138,7 @@ class _Reading:
     def __init__(self, words: Words, agent_said: str, listed: Lexicon) -> None:
         sentences = [sentence for part in _SENTENCE_END.split(agent_said) if (sentence := tokens(part))]
         last = sentences[-1] if sentences else ()
+        self._agent_said = agent_said
         self.all = words
         self.words = listed.padding.without_start(words)
         self._first = len(words) - len(self.words)
@@ -151,6 +152,7 @@ class _Reading:
             self._is_whole,
             self._is_dictated,
             self._ends_in_filler,
+            self._ends_politely,
             self._is_short_answer,
             self._is_closed,
             self._is_tag,
@@ -201,6 +203,14 @@ class _Reading:
         if not listed.fillers.at_end(self.all) or listed.closing.at_end(self.all):
             return None
         return None if self._question_at() == 0 and listed.stranded.at_end(self.all) else FILLER
+
+    def _ends_politely(self) -> float | None:
+        """ "Two rolls please", not "could you please"."""
+        n = self.listed.polite.at_end(self.all)
+        rest = self.all[: len(self.all) - n]
+        if not n or not rest:
+            return None
+        return ANSWER if _Reading(rest, self._agent_said, self.listed).likelihood() >= NEITHER else None
 
     def _is_closed(self) -> float | None:
         n = self.listed.closing.at_end(self.all)

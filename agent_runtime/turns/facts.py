@@ -208,7 +208,10 @@ class Facts:
             self._in_debt = self._in_debt and not self._repaid
             return late
         in_debt, self._in_debt = self._in_debt, self._in_debt and not event.is_final
-        return in_debt or event.text.casefold() == self._last_final.casefold()
+        late = in_debt or event.text.casefold() == self._last_final.casefold()
+        if late and event.is_final:
+            self._last_final = event.text
+        return late
 
     def _lives(self, at: float) -> None:
         self._last_voiced = at

@@ -154,6 +154,7 @@ class Lexicon:
     stranded: Phrases = _NONE  # may end a question that begins with a question word: "where are you from"
     requests: Phrases = _NONE  # verbs that begin a request: "cancel"
     announced: Phrases = _NONE  # name what is said next: "phone number"
+    polite: Phrases = _NONE  # end a request: "please"
     openings: Phrases = _NONE  # begin a sentence that says what comes next will be about: "I have a question"
     attributes: Phrases = _NONE  # want a noun behind them: "different"
     articles: Phrases = _NONE  # and what else stands before attributes

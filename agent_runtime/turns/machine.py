@@ -220,7 +220,7 @@ class TurnMachine(Endpoint):
             self._words_alone(event)
             return
         self._take_words(event)
-        if event.text:
+        if event.text or "deaf" not in self._timers:
             self._listen_for_words(event.at)
 
     def _words_out_of_silence(self, event: Heard) -> None:

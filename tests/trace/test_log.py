@@ -104,7 +104,7 @@ def test_lines_are_exact(tmp_path: Path) -> None:
     assert lines[1] == '{"seq":1,"t":1.84,"type":"voice_stopped","last_voiced":1.32}'
     assert lines[2] == (
         '{"seq":2,"t":2.1,"type":"user_input_transcribed","transcript":"\\"für\\" \\ud800","is_final":true,'
-        '"language":"en","confidence":0.123457}'
+        '"language":"en","confidence":0.123457,"ignored":null}'
     )
     assert lines[3] == (
         '{"seq":3,"t":2.3,"type":"turn_committed","turn":1,"transcript":"a","reason":"silence","last_voiced":null,'
