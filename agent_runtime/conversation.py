@@ -185,7 +185,7 @@ class Conversation:
         if event.speech_id != self._audible:  # it never sounded
             return
         self._audible = None
-        self.hearing.agent_stopped()
+        self.hearing.agent_stopped(interrupted=event.interrupted)
         self.tell(signals.AgentStopped(event.at, more=self.speeches.more_after(event.speech_id)))
 
     def permission_changed(self, handle: SpeechHandle) -> None:

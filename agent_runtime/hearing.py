@@ -37,10 +37,10 @@ class Hearing:
         """Its end is told of where its beginning was."""
         return not self._muted
 
-    def agent_stopped(self) -> None:
-        """A speech is over."""
+    def agent_stopped(self, *, interrupted: bool) -> None:
+        """A speech is over. What comes after an interruption is neither an echo of it nor a sign of having listened."""
         self._first_speech_over = True
-        self._ended_at = clock.now()
+        self._ended_at = None if interrupted else clock.now()
 
     @property
     def mutes(self) -> bool:

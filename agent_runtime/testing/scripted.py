@@ -217,7 +217,7 @@ Replies = Mapping[str, Answer] | Sequence[Answer] | Callable[[ChatContext], Answ
 class ScriptedLLM(LLM):
     """Answers by what was said last: the user's text, or a tool's output; ``"*"`` answers everything else.
 
-    With a list instead, request n gets answer n. Token 1 comes `ttft` after the request, the next every
+    A text alone answers everything; with a list, request n gets answer n. Token 1 comes `ttft` after the request, the next every
     1/`tokens_per_second`; a token is a word with what follows it. `requests` keeps every context it was asked with.
 
     Raises:
@@ -247,7 +247,9 @@ class ScriptedLLM(LLM):
 
     def _answer(self, ctx: ChatContext) -> Sequence[Part]:
         answer: Answer
-        if callable(self.replies):
+        if isinstance(self.replies, str):
+            answer = self.replies
+        elif callable(self.replies):
             answer = self.replies(ctx)
         elif isinstance(self.replies, Mapping):
             last = _last_said(ctx)

@@ -34,7 +34,7 @@ the recogniser says that there were no words, at the latest `RELEASE_AFTER_S` af
 backchannel, a filler, words to somebody else) confirm nothing and are no turn: the agent goes on at once, also while that
 voice is still on. Duration confirms only where there is no recogniser, or where it has been silent for `DEAF_AFTER_S`. A
 voice that goes on for `DEAF_AFTER_S` while the recogniser lives and finds no words in it is noise: the agent goes on
-over it.
+over it. So is one after whose words nothing more is read, which ends the turn.
 
 Between the commit and the first sample of the reply the same steps apply with nothing to duck: the reply is held back.
 If words confirm, nothing of it was heard, so it never was: `Reopen` throws it away and the two halves become one turn.
@@ -93,6 +93,9 @@ RELEASE_AFTER_S = 0.5
 
 DEAF_AFTER_S = 5.0
 """How long a voice may hold the agent while the recogniser finds no words in it."""
+
+LONGEST_VOICE_S = 20.0
+"""A voice without the shortest pause is none when it has lasted so long after words, and nothing was read of it."""
 
 DOUBTED_WORDS = 4
 """A final of so many words is speech, also where the recogniser doubts every one: a cough is read as one or two."""
@@ -194,8 +197,11 @@ class TurnMachine(Endpoint):
             self._timers["deaf"] = at + DEAF_AFTER_S
 
     def _speaking_tick(self, event: Tick) -> None:
-        # Where there are words, only a recogniser that reads along says by its silence that the voice is none any more.
-        if not self._due("deaf", event.at) or (self._words.text and not self._reads_along):
+        if not self._due("deaf", event.at):
+            return
+        longest = event.at if self._onset is None else self._onset + LONGEST_VOICE_S
+        if self._words.text and not self._reads_along and event.at < longest:
+            self._timers["deaf"] = longest  # one that does not read along may be silent, and the voice one all the same
             return
         self._noise = True
         self._words.owed = False
@@ -461,7 +467,7 @@ class TurnMachine(Endpoint):
             return
         timeout = self.options.interruption.false_interruption_timeout
         if self.has_recogniser and not self._words.owed:
-            self._release(event.at, "no words")
+            self._release(event.at, self._why_no_interruption)
             return
         wait = RELEASE_AFTER_S if timeout is None else min(RELEASE_AFTER_S, timeout)
         self._timers["release"] = max(event.at, event.last_voiced + wait)
@@ -477,7 +483,13 @@ class TurnMachine(Endpoint):
         if self._confirms(event):
             self._confirm(event.at, "words")
         elif event.is_final and not self._voice_on:
-            self._release(event.at, "no words" if not event.text else "words not certain")
+            self._release(event.at, self._why_no_interruption)
+
+    @property
+    def _why_no_interruption(self) -> str:
+        if not self._words.text:
+            return "no words"
+        return "too few words" if self._words.sure else "words not certain"
 
     def _overlap_tick(self, event: Tick) -> None:
         if self._due("confirm", event.at):
