@@ -2,10 +2,12 @@
 SCRIPT ?= agents/clock.py
 # The recorded caller that the picture in the README is drawn from.
 CALLER ?= agents/clock.wav
+# Where a whole run of the turn-taking battery is kept.
+TURNS := benchmarks/results/turns
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench sound-bus lock clean setup setup-test
+.PHONY: help run test check bench bench-peers bench-turns mutation sound-bus lock clean setup setup-test
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z./-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +28,17 @@ check: setup-test ## format, lint, types, import rules
 bench: setup ## measure, print both sides of each ratio, fail where a bound is missed
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+bench-peers: setup ## ours beside livekit-agents, pipecat and bare asyncio (45 minutes; ARGS="--rounds 1")
+	@sh scripts/peers.sh
+	@$(BIN)/python -m benchmarks.peers $(ARGS)
+
+bench-turns: setup ## measure how turns are taken, on generated calls (ARGS="--calls 50 --no-sweep")
+	@$(BIN)/agent-runtime bench turns \
+	  $(if $(ARGS),$(ARGS),--real-speech --out $(TURNS).txt --svg $(TURNS).svg)
+
+mutation: setup-test ## break the turn machine in every way, once each; 95 % is to be noticed (ARGS="--only table")
+	@$(BIN)/python scripts/mutate.py $(ARGS)
+
 docs/call.svg: setup ## draw the recorded call for the README
 	@out=$$(mktemp -d) && $(BIN)/agent-runtime console $(SCRIPT) --input $(CALLER) --out $$out && cp $$out/call.svg $@; \
 	  status=$$?; rm -rf $$out; exit $$status
@@ -37,7 +50,7 @@ lock: setup ## write requirements/*.txt again (UPGRADE=1 takes the newest)
 	@UPGRADE=$(UPGRADE) sh scripts/lock.sh
 
 clean: ## remove the environment, caches and what calls wrote here
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .bench build dist
+	rm -rf .venv .venv-livekit .venv-pipecat .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .bench build dist
 	rm -f call.wav call.svg call.jsonl agent-runtime.log
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

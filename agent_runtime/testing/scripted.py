@@ -217,8 +217,8 @@ Replies = Mapping[str, Answer] | Sequence[Answer] | Callable[[ChatContext], Answ
 class ScriptedLLM(LLM):
     """Answers by what was said last: the user's text, or a tool's output; ``"*"`` answers everything else.
 
-    A text alone answers everything; with a list, request n gets answer n. Token 1 comes `ttft` after the request, the next every
-    1/`tokens_per_second`; a token is a word with what follows it. `requests` keeps every context it was asked with.
+    A text alone answers everything; with a list, request n gets answer n. Token 1 comes `ttft` after the request, the next
+    every 1/`tokens_per_second`; a token is a word with what follows it. `requests` keeps every context it was asked with.
 
     Raises:
         OutOfScript: from `chat`: it has no answer. `out_of_script` keeps the first.

@@ -1,8 +1,9 @@
 """How long to wait after the last voiced sample, by what the detector says and what this call has shown so far.
 
 A sure detector gets `min_delay`, one that is sure of the contrary `max_delay`; between the two the delay falls evenly as
-the probability rises, to `HESITATION_S` above `min_delay`: a statement may be complete and go on all the same. Once a caller has paused inside his turns a few times, his own pauses say how long an undecided turn
-waits, shorter or longer than that line::
+the probability rises, to `HESITATION_S` above `min_delay`: a statement may be complete and go on all the same. Once a
+caller has paused inside his turns a few times, his own pauses say how long an undecided turn waits, shorter or longer
+than that line::
 
     delay     no observations          after OBSERVATIONS pauses
     max ──┐                            ──┐

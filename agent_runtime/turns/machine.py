@@ -127,6 +127,7 @@ class TurnMachine(Endpoint):
     ) -> None:
         super().__init__(options, has_recogniser=has_recogniser, has_vad=has_vad, has_detector=has_detector)
         self.state = State.LISTENING
+        self._doubted: Heard | None = None  # words of the present suspicion that were not enough
 
     # What the owner asks.
 
@@ -432,6 +433,7 @@ class TurnMachine(Endpoint):
     def _suspect(self, at: float) -> None:
         onset = self._onset if self._onset is not None else at
         self._go(State.OVERLAP)
+        self._doubted = None
         self._out.append(Duck())
         self._timers["hold"] = max(at, onset + HOLD_AFTER_S)
         if self.has_recogniser:
@@ -482,14 +484,17 @@ class TurnMachine(Endpoint):
             return
         if self._confirms(event):
             self._confirm(event.at, "words")
-        elif event.is_final and not self._voice_on:
+            return
+        if event.text:
+            self._doubted = event
+        if event.is_final and not self._voice_on:
             self._release(event.at, self._why_no_interruption)
 
     @property
     def _why_no_interruption(self) -> str:
-        if not self._words.text:
+        if self._doubted is None:
             return "no words"
-        return "too few words" if self._words.sure else "words not certain"
+        return "too few words" if self._doubted.sure else "words not certain"
 
     def _overlap_tick(self, event: Tick) -> None:
         if self._due("confirm", event.at):

@@ -5,9 +5,12 @@ owner may read: `state`, `deadline`, `voice_on`, `pending_transcript`, `ignored`
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, get_args
 
+from agent_runtime.turns import signals
+from agent_runtime.turns.facts import MURMUR_TOLD_S
 from agent_runtime.turns.machine import ASK_AGAIN_MIN_S, DEAF_AFTER_S, HOLD_AFTER_S, RELEASE_AFTER_S, State, TurnMachine
 from agent_runtime.turns.signals import (
     AgentStarted,
@@ -35,7 +38,9 @@ from agent_runtime.turns.signals import (
 
 EPS = 1e-6
 SUSPICION = (State.OVERLAP, State.HELD)
-MURMURS = ("backchannel", "filler", "aside")
+MURMURS = tuple(kind for kind in get_args(signals.Kind) if kind not in ("speech", "command"))
+IGNORE: Any = getattr(signals, "Ignore", ())
+"""The words were a murmur: they are dropped by rule."""
 
 
 class Violation(AssertionError):
@@ -53,11 +58,13 @@ class Watch:
     Args:
         late_s: how late its ticks come.
         wild: whether the others break the rules; then only what is the machine's alone is asked of it.
+        checks: what is asked of it.
     """
 
     machine: TurnMachine
     late_s: float = 0.0
     wild: bool = False
+    checks: "tuple[Check, ...]" = ()
     rows: dict[tuple[State, type], int] = field(default_factory=dict)
     commands_seen: dict[str, int] = field(default_factory=dict)
     events: int = 0
@@ -102,6 +109,7 @@ class Watch:
     held: bool = False
     words_in_suspicion: bool = False
     paused_at: float = -math.inf
+    committed_at: float = -math.inf
     finals: dict[str, bool] = field(default_factory=dict)
     """Words of finals that are neither committed nor dropped, and whether the recogniser is sure of them."""
     told: dict[str, int] = field(default_factory=dict)
@@ -110,14 +118,18 @@ class Watch:
     """Words that were final, or committed without that."""
     repeated: set[str] = field(default_factory=set)
     """Words that the recogniser said again after something new: whose they are nobody can know."""
+    reads_along: bool = False
+    """Whether words in the making were read since the voice began."""
     quiet: bool = False
     """Whether nothing new was heard since the last final or commit."""
     last_commit: list[str] = field(default_factory=list)
     sign_before: float = math.inf
-    asked_at: float = -math.inf
+    murmured_at: float = -math.inf
+    """When the last reading was that of a murmur over the agent."""
 
     def __post_init__(self) -> None:
         self.manual = self.machine.options.turn_detection == "manual"
+        self.checks = self.checks or INVARIANTS
         self._table = self.machine._TABLE
 
     def take(self, event: TurnEvent) -> list[Command]:
@@ -143,7 +155,7 @@ class Watch:
         for command in commands:
             name = type(command).__name__
             self.commands_seen[name] = self.commands_seen.get(name, 0) + 1
-        for check in INVARIANTS:
+        for check in self.checks:
             why = check(self)
             if why:
                 raise Violation(check.__name__, f"{why}, after {event} in {self.before.name}")
@@ -156,7 +168,7 @@ class Watch:
         match event:
             case VoiceStarted():
                 self.voice_on, self.onset, self.voice_since_commit = True, event.onset, True
-                self.noise = self.quiet = False
+                self.noise = self.quiet = self.reads_along = False
             case VoiceStopped():
                 self.voice_on = False
                 self.voice_since_commit = self.voice_since_commit and event.last_voiced > self.cleared_at
@@ -168,14 +180,20 @@ class Watch:
                 if event.text and (not known or self.before is State.LISTENING):
                     self.alive_at = event.at
                     self.first_sign = min(self.first_sign, event.at)
+                if event.text:
+                    of_user = self.before in (State.LISTENING, State.USER_SPEAKING, State.USER_PAUSED)
+                    told = event.kind == "echo" or (event.kind in MURMURS and not of_user)
+                    self.murmured_at = event.at if told else -math.inf
                 if self.suspected and event.text:
                     self.words_in_suspicion = True
                 if event.is_final and event.text:
                     if not self.quiet:
                         self.repeated.update(word for word in event.text.split() if word in self.said)
-                    self.quiet = True
+                    # While a voice is on that only finals are read of, somebody may say it again; so where none tells.
+                    self.quiet = self.machine.has_vad and (not self.voice_on or self.reads_along)
                     self.said.update(event.text.split())
                 elif event.text:
+                    self.reads_along = True
                     self.quiet = self.quiet and self.machine.has_vad
                     if not self.quiet:
                         self.repeated.update(word for word in event.text.split() if word in self.said)
@@ -205,6 +223,9 @@ class Watch:
                 self.voice_since_commit = self.voice_since_commit and self.voice_on
         if self.state is State.USER_PAUSED and self.before is not State.USER_PAUSED:
             self.paused_at = event.at
+        if any(isinstance(command, GiveUpOnVoice) and not command.confirmed for command in self.commands):
+            self.alive_at = event.at  # until here there was a voice, and from here on it is noise
+            self.first_sign = min(self.first_sign, event.at)
 
     def _settle_account(self) -> None:
         for command in self.commands:
@@ -227,15 +248,23 @@ class Watch:
                     self.reopenable = False
                     self.first_sign = min(self.first_sign, self.sign_before)
                 case Commit():
+                    self.committed_at = self.event.at
                     self.voice_since_commit, self.due = False, True
-                    self.reopenable, self.quiet = True, not self.voice_on
+                    self.reopenable = True
+                    unfinished = any(word not in self.said for word in command.transcript.split())
+                    self.quiet = not self.voice_on and (self.machine.has_vad or unfinished)
                     self.said.update(command.transcript.split())
                     self.alive_at, self.first_sign, self.sign_before = -math.inf, math.inf, self.first_sign
                 case AskAgain():
                     self.voice_since_commit, self.due = False, True
-                    self.asked_at = self.event.at
                 case GiveUpOnVoice():
                     self.noise = self.voice_on and not command.confirmed
+                case _ if IGNORE and isinstance(command, IGNORE):
+                    self.voice_since_commit = False
+                    self.alive_at, self.first_sign = -math.inf, math.inf
+                    if self.state is State.USER_PAUSED:  # words came, and then nothing but noise: it counts as over now
+                        self.alive_at = self.event.at
+                        self.first_sign = min(self.first_sign, self.event.at)
         kept = self.pending.split()
         if self.finals:
             self.finals = {word: sure for word, sure in self.finals.items() if word in kept}
@@ -313,7 +342,7 @@ def i3_no_word_lost(w: Watch) -> str | None:
         return None
     there = w.pending.split()
     for command in w.commands:
-        if isinstance(command, Commit):
+        if isinstance(command, Commit) or (IGNORE and isinstance(command, IGNORE)):
             there += command.transcript.split()
     lost = [word for word in w.finals if word not in there]
     if not lost or isinstance(w.event, ClearRequested):
@@ -367,8 +396,13 @@ def i4_no_silence_after_a_voice(w: Watch) -> str | None:
         return None
     if not w.machine.has_recogniser or w.noise_was or w.cleared_at >= w.onset or w.wild:
         return None
-    if w.last_voiced - w.onset >= ASK_AGAIN_MIN_S + EPS:
-        return f"a voice of {w.last_voiced - w.onset:.2f} s is answered by nothing"
+    if IGNORE and any(isinstance(command, IGNORE) for command in w.commands):
+        return None  # a murmur asks for nothing
+    if w.last_voiced - w.murmured_at <= MURMUR_TOLD_S:
+        return None
+    lasted = w.last_voiced - max(w.onset, w.committed_at)
+    if lasted >= ASK_AGAIN_MIN_S + EPS:
+        return f"a voice of {lasted:.2f} s is answered by nothing"
     return None
 
 
@@ -381,7 +415,9 @@ def i5_the_commit_is_due_in_time(w: Watch) -> str | None:
         return None
     if w.deadline is None:
         return "nothing is due"
-    last = max(w.last_voiced, w.alive_at) if not w.noise else w.event.at  # a noise is no sign of life; words over it are
+    last = (
+        max(w.last_voiced, w.alive_at) if not w.noise else w.event.at
+    )  # a noise is no sign of life; words over it are
     bound = max(w.event.at, last + w.machine.options.endpointing.max_delay)
     return f"due {w.deadline - bound:.3f} s too late" if w.deadline > bound + EPS else None
 
@@ -393,7 +429,9 @@ def i5_a_commit_is_in_time(w: Watch) -> str | None:
         if isinstance(command, Commit) and command.reason != "requested":
             last = max(w.last_voiced, w.alive_at)
             since = w.paused_at if w.before is State.USER_PAUSED else w.event.at  # when the floor fell to the user
-            bound = max(last + w.machine.options.endpointing.max_delay, since) + 2 * w.late_s  # one tick may set another
+            bound = (
+                max(last + w.machine.options.endpointing.max_delay, since) + 2 * w.late_s
+            )  # one tick may set another
             if w.event.at > bound + EPS:
                 return f"{w.event.at - bound:.3f} s too late"
     return None
@@ -438,10 +476,10 @@ def i7_no_state_without_progress(w: Watch) -> str | None:
         case State.USER_SPEAKING:
             if not w.voice_on:
                 return "the user speaks without a voice"
-            if w.machine.has_recogniser and not w.noise and not w.pending and w.deadline is None:
+            if w.machine.has_recogniser and not w.noise and w.deadline is None:
                 commanded = any(isinstance(command, GiveUpOnVoice) for command in w.commands)
                 if not commanded:
-                    return "a voice without words, and nothing is due"
+                    return "a voice that the detector may never see the end of, and nothing is due"
         case State.USER_PAUSED:
             if w.deadline is None and not w.manual:
                 return "nothing is due"
@@ -519,7 +557,3 @@ Check = Callable[[Watch], str | None]
 INVARIANTS: tuple[Check, ...] = tuple(
     check for name, check in list(globals().items()) if name[0] == "i" and name[1].isdigit() and callable(check)
 )
-
-
-def names() -> Iterator[str]:
-    return (check.__name__ for check in INVARIANTS)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from agent_runtime.turns.machine import TurnMachine
-from tests.turns.invariants import INVARIANTS, Violation, Watch
+from tests.turns.invariants import INVARIANTS, Check, Violation, Watch
 from tests.turns.worlds import Case, Make, World, run
 
 FOUND = Path(__file__).with_name("found")
@@ -75,7 +75,9 @@ class Counts:
 
     def table(self) -> str:
         """All of it, to be read."""
-        share = f"{self.ignored / max(1, self.events):.1%} ignored, {self.unchanged / max(1, self.events):.1%} unchanged"
+        share = (
+            f"{self.ignored / max(1, self.events):.1%} ignored, {self.unchanged / max(1, self.events):.1%} unchanged"
+        )
         lines = [
             f"{self.sequences} sequences, {self.events} events, {self.mean_length:.1f} a sequence; {share}",
             f"{len(INVARIANTS)} invariants after every event; violations: {sum(self.violations.values())}",
@@ -104,12 +106,14 @@ def length_of(dice: random.Random) -> int:
     return dice.randrange(30, 71)
 
 
-def play(seed: int, make: Make = TurnMachine) -> tuple[Case, Watch, Violation | None]:
+def play(
+    seed: int, make: Make = TurnMachine, checks: tuple[Check, ...] = INVARIANTS
+) -> tuple[Case, Watch, Violation | None]:
     """The sequence of this seed, on a machine that is watched; with the violation at which it ended, if it did."""
     dice = random.Random(seed)
     world = World(dice, events=length_of(dice))
     case = world.case
-    watch = Watch(case.machine(make), case.late_s, case.wild)
+    watch = Watch(case.machine(make), case.late_s, case.wild, checks)
     try:
         world.play(watch.machine, watch.take)
     except Violation as violation:
@@ -117,10 +121,10 @@ def play(seed: int, make: Make = TurnMachine) -> tuple[Case, Watch, Violation | 
     return case, watch, None
 
 
-def search(seeds: Iterable[int], make: Make = TurnMachine) -> Counts:
+def search(seeds: Iterable[int], make: Make = TurnMachine, checks: tuple[Check, ...] = INVARIANTS) -> Counts:
     counts = Counts()
     for seed in seeds:
-        case, watch, violation = play(seed, make)
+        case, watch, violation = play(seed, make, checks)
         if violation is None and seed % EACH_AGAIN == 0:
             violation = i1_same_events_same_commands(case, watch)
         counts.add(watch)
@@ -135,7 +139,8 @@ def i1_same_events_same_commands(case: Case, watch: Watch) -> Violation | None:
     make: Any = type(watch.machine)
     answers: list[list[Any]] = []
     for _ in range(2):
-        machine, said = case.machine(make), []
+        machine = case.machine(make)
+        said: list[Any] = []
 
         def take(event: Any, machine: TurnMachine = machine, said: list[Any] = said) -> Any:
             commands = machine.handle(event)
@@ -256,7 +261,9 @@ def in_parallel(sequences: int, first: int = 0) -> Counts:
     finally:
         for child in children:
             child.kill()
-            child.communicate()
+            child.wait()
+            if child.stdout is not None:
+                child.stdout.close()
     return counts
 
 

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from agent_runtime.turns.own_words import is_echo
+from agent_runtime.turns.own_words import is_echo, may_become_echo
 
 SAID = (
     "Thank you. Your order is on its way and should arrive before eight tonight. "
@@ -113,3 +113,13 @@ def test_it_takes_any_text() -> None:
         heard = " ".join(dice.choices(words, k=dice.randrange(0, 50)))
         spoken = " ".join(dice.choices(words, k=dice.randrange(0, 90)))
         assert is_echo(heard, spoken, dice.choice(["en", "de", None])) in (True, False)
+
+
+def test_words_too_few_to_tell_may_become_echo() -> None:
+    assert may_become_echo("your", "Your order is on its way.", "en")
+    assert may_become_echo("order is", "Your order is on its way.", "en")
+    assert not may_become_echo("is order", "Your order is on its way.", "en")
+    assert not may_become_echo("my", "Your order is on its way.", "en")
+    assert not may_become_echo("order is on", "Your order is on its way.", "en")  # these can be told
+    assert not may_become_echo("", "Your order is on its way.", "en")
+    assert not may_become_echo("your", "", "en")

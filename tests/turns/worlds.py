@@ -78,7 +78,8 @@ class Case:
     wild: bool = False
 
     def machine(self, make: Make = TurnMachine) -> TurnMachine:
-        return make(TurnHandling.of(self.options), **self.has)
+        options: Any = self.options
+        return make(TurnHandling.of(options), **self.has)
 
     def to_json(self) -> str:
         events = [[type(event).__name__, dataclasses.asdict(event)] for event in self.events]
@@ -136,13 +137,14 @@ def anything(dice: random.Random, kind: Any, *, at: float, name: str = "") -> An
 
 
 @functools.cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(name: str) -> dict[str, Any]:
+    kind = SIGNALS[name]
     hints = get_type_hints(kind)
     return {each.name: hints[each.name] for each in dataclasses.fields(kind)}
 
 
 def any_signal(dice: random.Random, kind: type[TurnEvent], at: float) -> TurnEvent:
-    return kind(**{name: anything(dice, hint, at=at, name=name) for name, hint in _hints(kind).items()})
+    return kind(**{name: anything(dice, hint, at=at, name=name) for name, hint in _hints(kind.__name__).items()})
 
 
 DELAYS = {
@@ -216,6 +218,7 @@ class World:
         self._due: list[tuple[float, int, Callable[[], TurnEvent | None]]] = []
         self._number = 0
         self._words = 0
+        self._read_at = 0.0
         self._voice_until: float | None = None  # a voice is on, and ends then
         self._audible = False
         self._planned = 0
@@ -312,7 +315,9 @@ class World:
             if dice.random() < 0.6:
                 shrunk = n - 1 if n - 1 > half and dice.random() < 0.2 else n
                 after = length / 2 + 0.01 if parts else 0.0
-                self._reads(max(start + after, start + length * n / (words + 1)), " ".join(said[half:shrunk]), False, sure, kind)
+                self._reads(
+                    max(start + after, start + length * n / (words + 1)), " ".join(said[half:shrunk]), False, sure, kind
+                )
         if parts:
             self._reads(end + self._stt_s, " ".join(said[half:]), True, sure, kind)
         elif fate < 0.8:
@@ -323,8 +328,19 @@ class World:
             self._reads(end + dice.choice([1.5, 3.5]), text, True, sure, kind)
 
     def _reads(self, at: float, text: str, is_final: bool, sure: bool, kind: str) -> None:
-        more = {"kind": kind if text else "speech"} if len(KINDS) > 1 else {}
-        self._at(at, lambda: Heard(self.now, text, is_final, sure, **more))
+        if not self.case.wild:  # what was said first is read first
+            at = self._read_at = max(at, self._read_at)
+        self._at(at, lambda: self._read(text, is_final, sure, kind))
+
+    def _read(self, text: str, is_final: bool, sure: bool, kind: Any) -> TurnEvent:
+        if len(KINDS) == 1:
+            return Heard(self.now, text, is_final, sure)
+        # The kind is of all that is not committed: a murmur behind a sentence is a part of it.
+        earlier = self.machine.pending_transcript.split()
+        alone = all(word in text for word in earlier)
+        if not text or not alone or (is_final and kind == "undecided"):  # a final is decided
+            kind = "speech"
+        return Heard(self.now, text, is_final, sure, kind=kind)
 
     # The agent, as the owner of a machine behaves
 
@@ -386,10 +402,9 @@ class World:
     def _start(self) -> TurnEvent | None:
         if self._audible or not self._planned:
             return None
-        if self._interruptible and not self.machine.floor_is_free:
-            if self.dice.random() > 0.03:
-                self._at(self.now + self.dice.choice([0.05, 0.3]), self._start)
-                return None
+        if self._interruptible and not self.machine.floor_is_free and self.dice.random() > 0.03:
+            self._at(self.now + self.dice.choice([0.05, 0.3]), self._start)
+            return None
         self._audible, self._left_s = True, self.dice.choice([0.3, 1.0, 3.0, 8.0])
         self._at(self.now + self._left_s, self._end)
         return AgentStarted(self.now, self._interruptible)
