@@ -176,7 +176,7 @@ class _Reading:
     def _is_whole(self) -> float | None:
         """Greetings, thanks, yes and no, in any number: "yeah okay thank you"."""
         words = self.all
-        if words in self.listed.whole:
+        if words in self.listed.whole or words in self.listed.commands:
             return WHOLE
         while words:
             n = self.listed.whole.at_start(words) or self.listed.yes_no.at_start(words)

@@ -6,7 +6,7 @@ The theory of it stands in `turns.machine`, whose table leads here.
 from agent_runtime.turns.endpointing import Estimates
 from agent_runtime.turns.facts import Facts
 from agent_runtime.turns.options import TurnHandling
-from agent_runtime.turns.signals import Advice, AskDetector, Command, Prepare
+from agent_runtime.turns.signals import Advice, AskDetector, Command, CommitRequested, Heard, Prepare
 
 ADVICE_BUDGET_S = 0.25
 """How long a turn that could be committed waits for the turn detector. Smart Turn takes 45 ms on a slow core, 112 at p95."""
@@ -53,6 +53,17 @@ class Endpoint(Facts):
             return
         self._timers["max_delay"] = max(at, self.since(at) + self.options.endpointing.max_delay)
         self._maybe_commit(at, "silence")
+
+    def _at_the_latest(self, event: CommitRequested) -> float:
+        """Until when a turn that the application ends waits for its words."""
+        manual = self.options.turn_detection == "manual"  # there the application says how long, and nobody else
+        bound = event.deadline if manual else self.since(event.at) + self.options.endpointing.max_delay
+        return min(event.deadline, self._timers.get("max_delay", bound))
+
+    def _drop_murmur(self, event: Heard) -> None:
+        self._words.interim = ""
+        if event.kind in MURMURS:  # it is told what that voice was: no more is owed for it
+            self._murmured_at, self._words.owed = event.at, False
 
     def since(self, at: float) -> float:
         """From when on the endpointing delays count: the last voiced sample, or `at` where there was none."""

@@ -323,9 +323,7 @@ class TurnMachine(Endpoint):
         if self._words.text and not self._words.owed and not self._words.interim:
             self._commit(event.at, "requested")
             return
-        manual = self.options.turn_detection == "manual"
-        bound = event.deadline if manual else self.since(event.at) + self.options.endpointing.max_delay
-        until = min(event.deadline, self._timers.get("max_delay", bound))
+        until = self._at_the_latest(event)
         self._go(State.USER_PAUSED)
         self._requested = True
         self._timers["max_delay"] = max(event.at, until)
@@ -406,11 +404,6 @@ class TurnMachine(Endpoint):
         if self._may_be_interrupted and self._confirms(event) and not earlier:
             self._confirm(event.at, "words")
 
-    def _drop_murmur(self, event: Heard) -> None:
-        self._words.interim = ""
-        if event.kind in MURMURS:  # it is told what that voice was: no more is owed for it
-            self._murmured_at, self._words.owed = event.at, False
-
     @property
     def _may_be_interrupted(self) -> bool:
         # A turn that nobody has heard the reply of may go on, also where that reply may not be interrupted.
@@ -449,8 +442,7 @@ class TurnMachine(Endpoint):
             self._hold()
 
     def _hold(self) -> None:
-        timers = dict(self._timers)
-        timers.pop("hold", None)
+        timers = {name: due for name, due in self._timers.items() if name != "hold"}
         self._go(State.HELD)
         self._timers = timers
         self._out.append(Hold())

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.call import Close, Line, Lines, Open, Script
+from benchmarks.peers.floor import nobody
 
 SYSTEMS = {
     "null": "floor:nobody",
@@ -63,9 +64,10 @@ class Size:
     crowd: int = 50
     long: int = 500
     early: int = 50
+    harness_s: float = 5.0
 
 
-QUICK = Size(turns=2, bursts=1, sessions=(3,), crowd=3, long=12, early=2)
+QUICK = Size(turns=2, bursts=1, sessions=(3,), crowd=3, long=12, early=2, harness_s=0.5)
 
 
 async def latency(call: Open, size: Size) -> dict[str, Any]:
@@ -134,24 +136,40 @@ async def density(call: Open, size: Size) -> dict[str, Any]:
 
 
 async def long(call: Open, size: Size) -> dict[str, Any]:
-    """One session, many turns: CPU a turn early and late, and what a turn leaves behind."""
-    cpu: list[float] = []
+    """One session, many turns: CPU a turn early and late, less what its frames cost the harness; what a turn leaves."""
+    taken: list[tuple[float, float]] = []
     rss: dict[int, float] = {}
 
     def note(turn: int) -> None:
-        cpu.append(time.process_time())
+        taken.append((time.process_time(), time.monotonic()))
         if turn in (size.early, size.long):
             gc.collect()
             rss[turn] = _resident_mb()
 
+    harness = await _harness_share(size.harness_s)
     line = Line(LONG, turns=size.long, on_turn=note)
     await _hold(call, [line])
     few = size.early
+
+    def each_ms(first: int, last: int) -> float:
+        cpu, wall = (taken[last][clock] - taken[first][clock] for clock in (0, 1))
+        return 1e3 * (cpu - harness * wall) / (last - first)
+
     return {
-        "first_ms": 1e3 * (cpu[few] - cpu[0]) / few,
-        "last_ms": 1e3 * (cpu[-1] - cpu[-1 - few]) / few,
+        "first_ms": each_ms(0, few),
+        "last_ms": each_ms(size.long - few, size.long),
         "kept_kb": 1000 * (rss[size.long] - rss[few]) / (size.long - few),
+        "harness": harness,
     }
+
+
+async def _harness_share(seconds: float) -> float:
+    """CPU time for each second in which a line's frames go nowhere."""
+    async with _held(nobody, [Line(LONG)], watched=False):
+        await asyncio.sleep(SETTLE_S)
+        cpu, at = time.process_time(), time.monotonic()
+        await asyncio.sleep(seconds)
+        return (time.process_time() - cpu) / (time.monotonic() - at)
 
 
 MEASUREMENTS: dict[str, Callable[[Open, Size], Coroutine[Any, Any, dict[str, Any]]]] = {
@@ -164,11 +182,13 @@ MEASUREMENTS: dict[str, Callable[[Open, Size], Coroutine[Any, Any, dict[str, Any
 
 
 @asynccontextmanager
-async def _held(call: Open, lines: list[Line]) -> AsyncIterator[Lines]:
+async def _held(call: Open, lines: list[Line], *, watched: bool = True) -> AsyncIterator[Lines]:
     clock = Lines()
     closers = [await call(line) for line in lines]
     clock.lines.extend(lines)
-    tasks = [asyncio.create_task(clock.run()), asyncio.create_task(clock.watch())]
+    tasks = [asyncio.create_task(clock.run())]
+    if watched:
+        tasks.append(asyncio.create_task(clock.watch()))
     try:
         yield clock
     finally:
@@ -187,7 +207,7 @@ async def _close(closers: list[Close], clock: Lines) -> None:
 
 async def _hold(call: Open, lines: list[Line]) -> None:
     """Calls from the first turn to the last."""
-    async with _held(call, lines):
+    async with _held(call, lines, watched=False):
         for line in lines:
             said = -1
             while not line.done.is_set():

@@ -85,7 +85,7 @@ def test_in_a_pipe_a_call_is_plain_lines() -> None:
     expected = """\
                voice over the agent: softer
                resumed at N s: no words
-0:04.2  agent  Hello there, what can I do for you today my friend?
+0:04.3  agent  Hello there, what can I do for you today my friend?
 0:06.2  you    what is the weather
                turn 1  0.83 s  speech end +0.50 commit +0.00 transcript +0.10 first token +0.16 tool \
 +0.03 first clause +0.04 first sample +0.00 played  (tool weather)
@@ -138,7 +138,7 @@ def test_what_is_in_the_making_stands_grey_at_the_foot() -> None:
     assert shots["cut"].style_of("0:09.2  agent") == {"90", "1", "36", "90;9"}
     assert shots["cut"].lines[-2:] == ["you    stop", "agent listening   you speaking"]
     final = Screen.of(out.getvalue())
-    assert final.style_of("0:04.2  agent  Hello there") == {"90", "1", "36"}
+    assert final.style_of("0:04.3  agent  Hello there") == {"90", "1", "36"}
     assert not any("agent listening" in line for line in final.lines)  # the foot is gone
 
 

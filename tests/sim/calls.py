@@ -24,7 +24,7 @@ TALK_S = 16.0
 SETTLES_S = 8.0
 """Then every turn is committed, whatever the recogniser does."""
 
-REST_S = 30.0
+REST_S = 90.0
 """And the caller stays on the line for so long at the most, in which everything has to come to rest."""
 
 

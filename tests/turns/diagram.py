@@ -48,8 +48,8 @@ def drawn() -> str:
             if target is not state:
                 arrows[state, target].append(kind.__name__)
     for state, kind in TurnMachine._TABLE:
-        targets = sorted(seen.get((state, kind), ()), key=lambda each: list(State).index(each))
-        lines.append(f"| {state.value} | `{kind.__name__}` | {', '.join(each.value for each in targets)} |")
+        there = [each for each in State if each in seen[state, kind]]
+        lines.append(f"| {state.value} | `{kind.__name__}` | {', '.join(each.value for each in there)} |")
     order = list(State)
     diagram = ["```mermaid", "stateDiagram-v2", "    [*] --> LISTENING"]
     for (state, target), kinds in sorted(arrows.items(), key=lambda each: [order.index(end) for end in each[0]]):

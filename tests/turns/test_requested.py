@@ -188,3 +188,10 @@ def test_a_reopened_turn_knows_when_its_words_came() -> None:
     floor = Floor().voice(0.0).silence(1.0).final(1.3, "hello").wait(1.5).voice(1.6).give(CommitRequested(1.9, 2.1))
     floor.wait(9)
     assert floor.commands[-1] == commit("hello", "requested", 1.9, 1.3)
+
+
+@pytest.mark.parametrize("mode", ["manual", "vad"])
+def test_who_asks_twice_does_not_wait_longer(mode: str) -> None:
+    floor = Floor(mode=mode).voice(0.0).interim(0.5, "hel").silence(1.0)
+    floor.give(CommitRequested(1.3, 2.3)).give(CommitRequested(1.5, 9.0)).wait(20)
+    assert floor.take() == [(2.3, commit("hel", "requested", 1.0, 0.5))]
