@@ -31,7 +31,7 @@ TURNS = Path("agent_runtime/turns")
 MODULES = ("machine", "facts", "endpoint", "endpointing", "quantiles")
 """Of `agent_runtime/turns`: who has the floor, and when a turn ends."""
 
-TESTS = ("machine", "endpoint", "requested", "murmurs", "endpointing", "quantiles")
+TESTS = ("machine", "endpoint", "requested", "murmurs", "corners", "endpointing", "quantiles")
 """Of `tests/turns`, in the order in which they run."""
 
 SEARCH = 600

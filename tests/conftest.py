@@ -6,6 +6,7 @@ addresses of this machine, `@pytest.mark.real_time` may wait on the machine's cl
 
 import asyncio
 import ipaddress
+import signal
 import sys
 import threading
 import time
@@ -16,6 +17,10 @@ from typing import Any
 import pytest
 
 from agent_runtime.virtual import VirtualLoop
+
+
+# Who runs the tests in the background has SIGINT ignored, and every child would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Fenced(AssertionError):

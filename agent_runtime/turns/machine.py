@@ -148,11 +148,6 @@ class TurnMachine(Endpoint):
                 return self.state is State.LISTENING
 
     @property
-    def agent_has_floor(self) -> bool:
-        """Whether the agent speaks, or is about to, whoever may be interrupting it."""
-        return self.state in (State.REPLY_PENDING, State.AGENT_SPEAKING, State.OVERLAP, State.HELD)
-
-    @property
     def commit_is_due(self) -> bool:
         """Whether the application has ended the user's turn, and only the recogniser is waited for."""
         return self._requested
@@ -270,6 +265,7 @@ class TurnMachine(Endpoint):
         self._in_debt, self._debt = words.owed or bool(words.interim), words.interim
         self._last_final = words.finals[-1].text if words.finals else ""
         self._asked_again = self._requested = False
+        self._murmured_at = None  # what that voice is from here on is not read yet
         self._forget_advice()
         self._prepared, self._preparations = "", 0
         self._voice_since_commit = False
@@ -281,6 +277,7 @@ class TurnMachine(Endpoint):
         words = self._words
         self._out.append(Ignore(words.text, self._kind))
         self._ignored_before = True
+        self._asked_again = False
         self._in_debt, self._debt = words.owed or bool(words.interim), words.interim
         self._last_final = words.finals[-1].text if words.finals else ""
         self._voice_since_commit = False
@@ -308,8 +305,6 @@ class TurnMachine(Endpoint):
 
     def _paused_tick(self, event: Tick) -> None:
         if self._due("min_delay", event.at):
-            if self._advice_due is not None and event.at >= self._advice_due:
-                self._advice_due = None
             self._maybe_commit(event.at, "silence")
         if self.state is State.USER_PAUSED and self._due("max_delay", event.at):
             if self._words.text:
@@ -372,7 +367,7 @@ class TurnMachine(Endpoint):
     def _agent_starts_under_suspicion(self, event: AgentStarted) -> None:
         """What may not be interrupted does not wait for the suspicion's end."""
         if not self._may_be_interrupted:
-            self._release(event.at, "this speech may not be interrupted")
+            self._release("this speech may not be interrupted")
 
     def _agent_starts_in_pause(self, event: AgentStarted) -> None:
         """Where nothing is due in the pause, the agent has the floor; else the user's turn goes its way under it."""
@@ -449,9 +444,7 @@ class TurnMachine(Endpoint):
 
     def _voice_goes_on(self, event: VoiceStarted) -> None:
         self._timers.pop("release", None)
-        if self.has_recogniser:
-            self._timers.setdefault("deaf", event.at + DEAF_AFTER_S)
-        else:
+        if not self.has_recogniser:
             self._timers["confirm"] = max(event.at, event.onset + self.options.interruption.min_duration)
 
     def _voice_over_agent_stops(self, event: VoiceStopped) -> None:
@@ -461,7 +454,7 @@ class TurnMachine(Endpoint):
             return
         timeout = self.options.interruption.false_interruption_timeout
         if self.has_recogniser and not self._words.owed:
-            self._release(event.at, self._why_no_interruption)
+            self._release(self._why_no_interruption)
             return
         wait = RELEASE_AFTER_S if timeout is None else min(RELEASE_AFTER_S, timeout)
         self._timers["release"] = max(event.at, event.last_voiced + wait)
@@ -469,7 +462,7 @@ class TurnMachine(Endpoint):
     def _words_in_overlap(self, event: Heard) -> None:
         if event.kind in MURMURS:
             self._drop_murmur(event)
-            self._release(event.at, event.kind)
+            self._release(event.kind)
             return
         self._take_words(event)
         if event.kind == "undecided":
@@ -480,7 +473,7 @@ class TurnMachine(Endpoint):
         if event.text:
             self._doubted = event
         if event.is_final and not self._voice_on:
-            self._release(event.at, self._why_no_interruption)
+            self._release(self._why_no_interruption)
 
     @property
     def _why_no_interruption(self) -> str:
@@ -492,7 +485,7 @@ class TurnMachine(Endpoint):
         if self._due("confirm", event.at):
             self._confirm(event.at, "duration")
         elif self._due("release", event.at):
-            self._release(event.at, "silence without words")
+            self._release("silence without words")
         elif self._due("deaf", event.at):
             deaf = self._voice_on and not self._recogniser_spoke
             self._out.append(GiveUpOnVoice(DEAF_AFTER_S, confirmed=deaf))
@@ -500,11 +493,11 @@ class TurnMachine(Endpoint):
                 self._confirm(event.at, "duration, the recogniser is silent")
             else:
                 self._noise = self._voice_on
-                self._release(event.at, "noise without words")
+                self._release("noise without words")
         elif self._due("hold", event.at):
             self._hold()
 
-    def _release(self, at: float, reason: str) -> None:
+    def _release(self, reason: str) -> None:
         # Certain words that were too few are kept for the next turn; all others were no words.
         certain = [final for final in self._words.finals if final.sure]
         self._drop_words()
@@ -512,8 +505,6 @@ class TurnMachine(Endpoint):
             self._words.finals, self._words.at = certain, certain[-1].at
         self._out.append(Release(reason))
         self._give_floor_to_agent()
-        if not self._agent_due:
-            self._settle(at)
 
     def _confirm(self, at: float, reason: str) -> None:
         if self._committed is not None and not self._agent_audible:

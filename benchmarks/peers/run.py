@@ -200,9 +200,8 @@ async def _held(call: Open, lines: list[Line], *, watched: bool = True) -> Async
 
 async def _close(closers: list[Close], clock: Lines) -> None:
     clock.lines.clear()
-    while closers:
-        async with asyncio.timeout(STALLED_S):
-            await closers.pop()()
+    async with asyncio.timeout(STALLED_S):
+        await asyncio.gather(*(close() for close in closers))
 
 
 async def _hold(call: Open, lines: list[Line]) -> None:
