@@ -83,7 +83,7 @@ class Endpoint(Facts):
         if self._words.owed or self._words.interim or not self._words.finals:
             self._await_final(at)
             return
-        if not self._requested and self.options.turn_detection != "stt":  # there a final is the end of the turn
+        if not self._requested:
             self._ask_detector(at)
             earliest = self.since(at) + self.delay_for(self._advice)
             if self._advice_due is not None:
@@ -111,7 +111,7 @@ class Endpoint(Facts):
 
     def _ask_detector(self, at: float) -> None:
         text = self._words.text
-        if self.has_detector and text != self._asked:
+        if self.has_detector and self.options.turn_detection != "stt" and text != self._asked:
             self._asked, self._advice, self._advice_due = text, None, at + ADVICE_BUDGET_S
             self._out.append(AskDetector(text))
 

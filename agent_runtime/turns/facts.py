@@ -58,12 +58,13 @@ class Facts:
         self._asked_again = False
         self._requested = False  # the application ends this turn
         self._cleared_at: float | None = None
-        self._agent_due = False
+        self._agent_due = False  # a speech of it is planned or sounds, as far as anybody has told
         self._agent_audible = False
         self._interruptible = True
         self._voice_since_commit = False
         self._voice_since_agent = False
         self._recogniser_spoke = False
+        self._read_at: float | None = None  # when the recogniser gave anything last
         self._reads_along = False  # it has read words out of the voice that is on, while that was on
         self._murmured_at: float | None = None  # when the last reading of this voice was that of a murmur
         self._said_twice = False  # this final is the one before once more
@@ -142,6 +143,7 @@ class Facts:
                     self._words.owed = self.has_recogniser and not paid and not self._murmured
             case Heard(text=text, is_final=is_final, at=at, kind=kind):
                 self._recogniser_spoke = True
+                self._read_at = at
                 self._murmured_at = at if kind == "echo" else None if text else self._murmured_at
                 self._reads_along = self._reads_along or (self._voice_on and not is_final and bool(text))
                 self._said_twice = is_final and self._has_told and self._words.ends_with(text)
@@ -212,6 +214,17 @@ class Facts:
         if late and event.is_final:
             self._last_final = event.text
         return late
+
+    def _is_stale(self, event: Heard) -> bool:
+        """Whether a final belongs to the turn before, though there is a voice since: it is what that turn said, or owed."""
+        if not (event.is_final and event.text and self.has_vad and self._voice_since_commit):
+            return False
+        new, reading = event.text.casefold(), self._words.interim.casefold()
+        if reading and new.startswith(reading):  # it is what is being said now
+            return False
+        told = self._debt.casefold()
+        repaid = self._in_debt and bool(told) and (new.startswith(told) or told.startswith(new))
+        return repaid or (self._voice_on and new == self._last_final.casefold())
 
     def _lives(self, at: float) -> None:
         self._last_voiced = at

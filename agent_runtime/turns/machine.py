@@ -97,6 +97,9 @@ DEAF_AFTER_S = 5.0
 LONGEST_VOICE_S = 20.0
 """A voice without the shortest pause is none when it has lasted so long after words, and nothing was read of it."""
 
+LIVES_FOR_S = 30.0
+"""A recogniser that has read anything in so long is not deaf: it finds no words in a noise because there are none."""
+
 DOUBTED_WORDS = 4
 """A final of so many words is speech, also where the recogniser doubts every one: a cough is read as one or two."""
 
@@ -154,6 +157,10 @@ class TurnMachine(Endpoint):
 
     def handle(self, event: TurnEvent) -> list[Command]:
         """Take what happened and say what to do about it."""
+        if isinstance(event, Heard) and self._is_stale(event):
+            self.ignored += 1
+            self._in_debt = False
+            return []
         row = self._TABLE.get((self.state, type(event)))
         self._note(event, suspicious=self._is_suspicious)
         if row is None:
@@ -270,7 +277,6 @@ class TurnMachine(Endpoint):
         self._prepared, self._preparations = "", 0
         self._voice_since_commit = False
         self._onset = None
-        self._agent_due = True
         self._give_floor_to_agent()
 
     def _ignore(self, at: float) -> None:
@@ -298,7 +304,6 @@ class TurnMachine(Endpoint):
             self._out.append(AskAgain(after=at - since))
             self._asked_again = True
             self._voice_since_commit = False
-            self._agent_due = True
             self._give_floor_to_agent()
         else:
             self._settle(at)
@@ -487,7 +492,8 @@ class TurnMachine(Endpoint):
         elif self._due("release", event.at):
             self._release("silence without words")
         elif self._due("deaf", event.at):
-            deaf = self._voice_on and not self._recogniser_spoke
+            lives = self._read_at is not None and event.at - self._read_at <= LIVES_FOR_S
+            deaf = self._voice_on and not self._recogniser_spoke and not lives
             self._out.append(GiveUpOnVoice(DEAF_AFTER_S, confirmed=deaf))
             if deaf:
                 self._confirm(event.at, "duration, the recogniser is silent")

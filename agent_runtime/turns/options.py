@@ -8,7 +8,7 @@ from agent_runtime.errors import UsageError
 from agent_runtime.turns.detectors import TurnDetector
 
 TurnDetectionMode = Literal["vad", "stt", "manual"]
-"""Silence alone ends a turn; the recogniser's final does; only the application does."""
+"""What ends a turn after the delay: silence; the recogniser's final; nothing but the application."""
 
 DEFAULT_DETECTOR = "local/text"
 

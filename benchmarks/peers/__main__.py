@@ -81,6 +81,8 @@ def gather(options: argparse.Namespace, report: Report) -> Found:
             outcomes = pool.map(lambda system: measure(system, "long", options.quick), systems)
             for system, outcome in zip(systems, outcomes, strict=True):
                 keep(system, "long", outcome)
+    if options.out is not None:
+        write_json(options.out, [], found)
     return found
 
 
@@ -130,13 +132,19 @@ def tabulate(found: Found, table: Table) -> None:
         )
         for case in LATENCY:
             values = {system: [run[case] for run in runs] for system, runs in latency.items()}
-            table.row(f"{case}: p50", {s: _p50(runs) for s, runs in values.items()}, 0.5, "ms")
-            table.row(f"{case}: p99", {s: _pooled(runs, 99) for s, runs in values.items()}, 2.0, "ms")
+            for name, of, limit in (("p50", _p50, 0.5), ("p99", _p99, 2.0)):
+                row = {system: of(runs) for system, runs in values.items()}
+                timed = LATENCY[case].delay > 0  # by a timer of the loop, which is up to 1 ms late for all
+                table.row(f"{case}: {name}", row, None if timed else limit, "ms")
+                if timed and (floor := row.get("floor")) is not None:
+                    above = {s: value - floor for s, value in row.items() if value is not None and s != "floor"}
+                    table.row("  above the floor", dict(above), limit, "ms")
     if crowd := found.get("same-instant"):
         table.title("50 turns at the same instant: last words to the first sample, ms")
         added = {system: [run["added"] for run in runs] for system, runs in crowd.items()}
         table.row("p50", {s: _p50(runs) for s, runs in added.items()}, None, "ms")
-        table.row("p95", {s: median(percentile(run, 95) for run in runs) for s, runs in added.items()}, 50.0, "ms")
+        p95 = {s: [percentile(run, 95) for run in runs if run] for s, runs in added.items()}
+        table.row("p95", {s: median(each) for s, each in p95.items() if each}, 50.0, "ms")
         answered = {s: median(len(run["added"]) / run["turns"] for run in runs) for s, runs in crowd.items()}
         table.row("turns answered, of 1", answered)
     if told := found.get("barge-in"):
@@ -145,7 +153,7 @@ def tabulate(found: Found, table: Table) -> None:
             runs_of = {s: [run[what] for run in runs if run[what]] for s, runs in told.items()}
             runs_of = {s: runs for s, runs in runs_of.items() if runs}
             table.row(f"{name}, p50", {s: _p50(runs) for s, runs in runs_of.items()}, 0.15, "ms")
-            table.row(f"{name}, p99", {s: _pooled(runs, 99) for s, runs in runs_of.items()}, 0.5, "ms")
+            table.row(f"{name}, p99", {s: _p99(runs) for s, runs in runs_of.items()}, 0.5, "ms")
     if density := found.get("density"):
         _tabulate_density(density, table)
     if calls := found.get("long"):
@@ -194,12 +202,13 @@ def _tabulate_density(density: dict[str, list[dict[str, Any]]], table: Table) ->
     table.row("memory a session, MB", each, 0.15, "MB")
 
 
-def _p50(runs: list[list[float]]) -> float:
-    return median(median(run) for run in runs)
+def _p50(runs: list[list[float]]) -> float | None:
+    return median(median(run) for run in runs if run) if any(runs) else None
 
 
-def _pooled(runs: list[list[float]], percent: float) -> float:
-    return percentile([value for run in runs for value in run], percent)
+def _p99(runs: list[list[float]]) -> float | None:
+    values = [value for run in runs for value in run]
+    return percentile(values, 99) if values else None
 
 
 def main() -> int:

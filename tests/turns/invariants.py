@@ -438,9 +438,7 @@ def i5_a_commit_is_in_time(w: Watch) -> str | None:
 
 
 def i5_a_commit_is_not_early(w: Watch) -> str | None:
-    """Silence is one only after `min_delay`, but where the recogniser's final is the end of the turn."""
-    if w.machine.options.turn_detection == "stt":
-        return None
+    """Silence is one only after `min_delay`."""
     for command in w.commands:
         if isinstance(command, Commit) and command.reason == "silence":
             early = command.last_voiced + w.machine.options.endpointing.min_delay - w.event.at

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from agent_runtime.turns.endpoint import ADVICE_BUDGET_S
 from agent_runtime.turns.machine import DEAF_AFTER_S, TurnMachine
 from agent_runtime.turns.options import TurnHandling
 from agent_runtime.turns.signals import (
@@ -23,6 +24,7 @@ from agent_runtime.turns.signals import (
     Prepare,
     Release,
     Reopen,
+    Tick,
     VoiceStarted,
     VoiceStopped,
 )
@@ -192,6 +194,36 @@ def test_a_murmur_before_the_reply_sounds_leaves_the_floor_to_the_reply_though_t
 def test_noise_with_a_pause_in_it_holds_the_agent_no_longer_than_one_without() -> None:
     floor = Floor().agent(0.0).voice(1.0).silence(2.9, found=3.0).voice(3.2).interim(3.4, "").wait(9)
     assert floor.said[-1] == (1.0 + DEAF_AFTER_S, Release("noise without words"))
+
+
+def test_readings_without_words_do_not_put_that_off() -> None:
+    floor = Floor().voice(0.0).final(2.0, "").interim(4.0, "").wait(9)
+    assert floor.take() == [(DEAF_AFTER_S, GiveUpOnVoice(DEAF_AFTER_S, confirmed=False))]
+
+
+def test_a_tick_before_its_time_gives_up_on_no_voice() -> None:
+    floor = Floor().voice(0.0).give(Tick(1.0))
+    assert floor.take() == []
+    assert floor.machine.deadline == DEAF_AFTER_S
+
+
+# The delays
+
+
+def test_where_nobody_advises_a_callers_pauses_do_not_make_the_delay_longer() -> None:
+    floor = Floor(endpointing={"min_delay": 0.5, "max_delay": 3.0})
+    for pause in range(9):
+        floor.voice(2.0 * pause).final(2.0 * pause + 1.0, "and").silence(2.0 * pause + 1.1)
+        floor.voice(2.0 * pause + 1.5).silence(2.0 * pause + 1.6)
+    assert floor.machine.estimates.min_delay() > 0.5
+    assert floor.machine.delay_for(None) == 0.5
+
+
+def test_an_answer_that_the_turn_is_unfinished_puts_off_what_was_due() -> None:
+    floor = Floor(has_detector=True, mode=None).voice(0.0).silence(1.0).final(1.3, "I would like a")
+    assert floor.machine.deadline == 1.3 + ADVICE_BUDGET_S
+    floor.advice(1.4, "I would like a", 0.0)
+    assert floor.machine.deadline == 4.0
 
 
 # Numbers
