@@ -61,6 +61,10 @@ class Changes:
         TurnHandling.of(handling if _is_whole(handling) else None)  # type: ignore[arg-type]
         return cls(nodes, session, handling, told)
 
+    def beside(self, session: Json, handling: Json) -> "Changes":
+        """These, without what is so already in the settings of a tape: then it is a replay like any other."""
+        return Changes(self.nodes, _other(self.session, session), _other(self.turn_handling, handling), self.told)
+
     def applied(self, handling: TurnHandling) -> TurnHandling:
         """The tape's settings with these in them.
 
@@ -76,6 +80,19 @@ class Changes:
             else:
                 given[each.name] = value if each.name not in self.turn_handling else changed
         return TurnHandling.of(given)  # type: ignore[arg-type]
+
+
+def _other(changed: Json, known: Json) -> Json:
+    """What of `changed` is not in `known`."""
+    kept: Json = {}
+    for name, value in changed.items():
+        has = known.get(name)
+        if isinstance(value, dict) and isinstance(has, dict):
+            if inner := _other(value, has):
+                kept[name] = inner
+        elif name not in known or value != has:
+            kept[name] = value
+    return kept
 
 
 def _shallow(value: Any) -> Json:

@@ -59,7 +59,7 @@ def _add_replay(commands: Any) -> None:
 
 
 def replay_command(options: argparse.Namespace, _: "Callable[[], AgentServer] | None" = None) -> int:
-    """Run the command. Returns 0 where the log is the tape's, or where something was changed; else 1.
+    """Run the command. Returns 0 where the log is the tape's (as far as it goes), or something was changed; else 1.
 
     Raises:
         UsageError: the file is no tape, a change cannot be, or something cannot be written.
@@ -76,7 +76,8 @@ def replay_command(options: argparse.Namespace, _: "Callable[[], AgentServer] | 
     told = sys.stderr if options.json == "-" else sys.stdout
     print(summary(result, options.tape, changes.told), file=told)
     _keep(result, options, folder)
-    return 0 if result.changed or result.identical or (not result.virtual and result.same_decisions) else 1
+    as_far_as_it_goes = result.identical or (not result.virtual and result.same_decisions) or result.cut is not None
+    return 0 if result.changed or as_far_as_it_goes else 1
 
 
 def summary(result: "Replay", name: str, told: tuple[str, ...]) -> str:
@@ -85,8 +86,8 @@ def summary(result: "Replay", name: str, told: tuple[str, ...]) -> str:
     if result.cut is not None:
         lines.append(f"The tape has no end: {result.cut}.")
     if result.changed:
-        moved = "the log is the same" if result.identical else "the call goes another way"
-        lines.append(f"with {', '.join(told)}: {moved}; see what changed with 'agent-runtime diff'")
+        another = "the call goes another way; see what changed with 'agent-runtime diff'"
+        lines.append(f"with {', '.join(told)}: {'the log is the same' if result.identical else another}")
     elif result.identical:
         lines.append("the same log, byte for byte")
     elif result.same_decisions:
@@ -100,6 +101,8 @@ def _where_it_differs(result: "Replay") -> list[str]:
     number = result.first_difference()
     if number is None:
         return ["the same decisions, at other times"]
+    if result.cut is not None:
+        return [f"the same log up to event {number} of {len(result.was)}; what came then is not whole on the tape"]
     pair = [log[number] if number < len(log) else None for log in (result.was, result.lines)]
     return [
         f"another log from event {number} on:",

@@ -110,12 +110,13 @@ def replay(tape: Tape, changes: Changes | None = None, *, record: str | Path | N
         UsageError: there is no call on the tape, or a change cannot be.
     """
     told = tape.first("call")
+    changes = (changes or Changes()).beside(told["session"], told["turn_handling"])
     started = float(told["started"])
     wall = datetime.fromisoformat(told["wall"]) - timedelta(seconds=started)
     with asyncio.Runner(loop_factory=lambda: ReplayLoop(at=started, wall_start=wall)) as runner:
         loop = runner.get_loop()
         assert isinstance(loop, ReplayLoop)
-        return runner.run(_Machine(tape, told, changes or Changes(), loop).run(record))
+        return runner.run(_Machine(tape, told, changes, loop).run(record))
 
 
 class _Machine:
