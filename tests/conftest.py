@@ -18,7 +18,6 @@ import pytest
 
 from agent_runtime.virtual import VirtualLoop
 
-
 # Who runs the tests in the background has SIGINT ignored, and every child would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -51,6 +51,8 @@ class Endpoint(Facts):
     def _arm_endpoint(self, at: float) -> None:
         if self.options.turn_detection == "manual":
             return
+        if self._last_voiced is None:  # no voice told of these words: the delays count from now, and not from each look
+            self._last_voiced = at
         self._timers["max_delay"] = max(at, self.since(at) + self.options.endpointing.max_delay)
         self._maybe_commit(at, "silence")
 
