@@ -25,6 +25,8 @@ class Hearing:
     def __init__(self, conversation: "Conversation") -> None:
         self._conversation = conversation
         self._muted = False
+        self._speech: tuple[str, bool, str] | None = None
+        self._looked_at: tuple[tuple[str, str, str], bool] | None = None
         self._first_speech_over = False
         self._ended_at: float | None = None
 
@@ -69,7 +71,14 @@ class Hearing:
         machine = self._conversation.machine
         if self._muted or (not machine.has_vad and self.mutes):
             return "muted"
-        return "echo" if text and is_echo(text, self._recently_said, language) else None
+        return "echo" if text and self._is_echo(text, language) else None
+
+    def _is_echo(self, text: str, language: str) -> bool:
+        # A final mostly says what the last interim said; looked at once, it holds up no commit.
+        said = text, self._recently_said, language
+        if self._looked_at is None or self._looked_at[0] != said:
+            self._looked_at = said, is_echo(*said)
+        return self._looked_at[1]
 
     def reading(self, event: UserInputTranscribed) -> Heard:
         """What the turn machine is told of a reading that counts."""
@@ -88,6 +97,8 @@ class Hearing:
         machine = self._conversation.machine
         said = machine.so_far(text)
         speaking = machine.agent_audible or self._agent_has_just_spoken
+        if self._speech == (said, speaking, language):  # the final of an interim that was speech
+            return "speech"
         if all(is_aside(piece, language) for piece in machine.pieces(text)):
             return "aside"
         kind = kind_of(
@@ -99,6 +110,8 @@ class Hearing:
         )
         if kind == "speech" and machine.agent_audible and may_become_echo(said, self._recently_said, language):
             return "undecided"
+        if kind == "speech":
+            self._speech = said, speaking, language
         return kind
 
     @property

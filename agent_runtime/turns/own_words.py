@@ -12,6 +12,7 @@ a number back, asks "at nine?". So whatever could be an answer is one, and only 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from agent_runtime.turns.lexicon import Lexicon, Words, lexicon, tokens, undetermined
 
@@ -44,7 +45,9 @@ def is_echo(heard: str, recently_spoken: str, language: str | None = None) -> bo
     mine = [_canonical(word, listed) for word in tokens(heard)]
     if not MIN_WORDS <= len(mine) <= HEARD_AT_MOST:
         return False
-    spoken = _Spoken.of(recently_spoken, listed)
+    spoken = _read(recently_spoken, language)
+    if 3 * sum(word in spoken.known for word in mine) < len(mine):  # misheard or joined words can be no more than that
+        return False
     found = _align(mine, spoken.words)
     if found is None:
         return False
@@ -63,6 +66,12 @@ def may_become_echo(heard: str, recently_spoken: str, language: str | None = Non
     )
 
 
+@lru_cache(maxsize=4)
+def _read(text: str, language: str | None) -> "_Spoken":
+    """Read once: a recogniser gives its readings several times a second, and the agent says one thing meanwhile."""
+    return _Spoken.of(text, lexicon(language) or undetermined())
+
+
 @dataclass(frozen=True, slots=True)
 class _Spoken:
     """The agent's words, and for each where its sentence begins and whether that asks or offers."""
@@ -72,6 +81,8 @@ class _Spoken:
     asks: Sequence[bool]
     joins: Sequence[bool]
     """Whether the word joins what is offered: "or"."""
+    known: frozenset[str]
+    """The words."""
 
     @classmethod
     def of(cls, text: str, listed: Lexicon) -> "_Spoken":
@@ -88,7 +99,13 @@ class _Spoken:
             joins += offers
             words += [_canonical(word, listed) for word in said]
         cut = max(0, len(words) - SPOKEN_AT_MOST)
-        return cls(words[cut:], [max(0, start - cut) for start in starts[cut:]], asks[cut:], joins[cut:])
+        return cls(
+            words[cut:],
+            [max(0, start - cut) for start in starts[cut:]],
+            asks[cut:],
+            joins[cut:],
+            frozenset(words[cut:]),
+        )
 
 
 def _may_be_answer(mine: Words, start: int, end: int, spoken: _Spoken, listed: Lexicon) -> bool:

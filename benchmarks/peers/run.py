@@ -146,20 +146,21 @@ async def long(call: Open, size: Size) -> dict[str, Any]:
             gc.collect()
             rss[turn] = _resident_mb()
 
-    harness = await _harness_share(size.harness_s)
-    line = Line(LONG, turns=size.long, on_turn=note)
-    await _hold(call, [line])
+    # Before and after: what a wake-up costs changes with what else the machine does.
+    before = await _harness_share(size.harness_s)
+    await _hold(call, [Line(LONG, turns=size.long, on_turn=note)])
+    after = await _harness_share(size.harness_s)
     few = size.early
 
-    def each_ms(first: int, last: int) -> float:
+    def each_ms(first: int, last: int, harness: float) -> float:
         cpu, wall = (taken[last][clock] - taken[first][clock] for clock in (0, 1))
         return 1e3 * (cpu - harness * wall) / (last - first)
 
     return {
-        "first_ms": each_ms(0, few),
-        "last_ms": each_ms(size.long - few, size.long),
+        "first_ms": each_ms(0, few, before),
+        "last_ms": each_ms(size.long - few, size.long, after),
         "kept_kb": 1000 * (rss[size.long] - rss[few]) / (size.long - few),
-        "harness": harness,
+        "harness": [before, after],
     }
 
 
