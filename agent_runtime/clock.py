@@ -96,6 +96,14 @@ class Deadline:
         """The time does not count until `restart`."""
         self._due = None
 
+    def change(self, seconds: float) -> None:
+        """Pause it, and count so many seconds from the next `restart` on."""
+        self._due = None
+        self._seconds = seconds
+        if self._timer is not None:  # it may come too late
+            self._timer.cancel()
+            self._watching = False
+
     def _look(self) -> None:
         if self._due is None:
             self._watching = False

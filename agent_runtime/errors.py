@@ -4,6 +4,8 @@ The message of every error here is one sentence that names the thing, the value 
 prints it as it stands and exits with 2.
 """
 
+from typing import Any, Literal
+
 
 class AgentRuntimeError(Exception):
     """The root of every error that this package raises on purpose."""
@@ -25,6 +27,84 @@ class ProviderError(AgentRuntimeError):
         super().__init__(message)
         self.provider = provider
         self.retryable = retryable
+
+
+Fault = Literal["request", "key", "model", "limit", "service", "network", "answer"]
+"""Whose fault an `APIError` was: what was asked, the key, the model's name, a limit that was reached, the service itself,
+the way there, or the answer that came."""
+
+
+class APIError(ProviderError):
+    """A service on the network refused, failed, or answered what cannot be used.
+
+    Attributes:
+        provider: who was asked, as in a descriptor (``"openai"``).
+        model: what was asked for.
+        fault: whose fault it was; see `Fault`.
+        body: what the service said, as JSON where it was, with no secret in it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str,
+        model: str = "",
+        fault: Fault = "service",
+        body: Any = None,
+        retryable: bool = False,
+    ) -> None:
+        super().__init__(message, provider=provider, retryable=retryable)
+        self.message = message
+        self.model = model
+        self.fault: Fault = fault
+        self.body = body
+
+
+class APIStatusError(APIError):
+    """The service answered with an error.
+
+    Attributes:
+        status_code: of HTTP; of an error inside a stream the one that the error names, else 500.
+        request_id: by which the service finds the request in its logs.
+        retry_after: seconds after which it wants to be asked again; None where it does not say.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+        **named: Any,
+    ) -> None:
+        super().__init__(message, **named)
+        self.status_code = status_code
+        self.request_id = request_id
+        self.retry_after = retry_after
+
+
+class APIConnectionError(APIError):
+    """The service was not reached, or the connection broke."""
+
+
+class APITimeoutError(APIConnectionError):
+    """The service was silent for too long."""
+
+
+class JSONSchemaValidationError(APIError):
+    """A structured answer does not fit its schema.
+
+    Attributes:
+        raw_response: the text of the answer.
+        schema: the JSON schema.
+    """
+
+    def __init__(self, message: str, *, raw_response: str, schema: Any, **named: Any) -> None:
+        super().__init__(message, fault="answer", **named)
+        self.raw_response = raw_response
+        self.schema = schema
 
 
 class EngineDied(ProviderError):

@@ -4,24 +4,41 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 if TYPE_CHECKING:
     from agent_runtime.chat import ChatContext
     from agent_runtime.tools import FunctionTool, ToolChoice
 
+FIRST_TOKEN_TIMEOUT_S = 10.0
+"""From the request to the first piece of the answer, where a model does not ask for more."""
+
 
 @dataclass(frozen=True, slots=True)
 class FunctionToolCall:
-    """A tool call, whole: `arguments` is the JSON text that the model wrote."""
+    """A tool call, whole: `arguments` is the JSON text that the model wrote.
+
+    `extra` is what the service wants back with the call in the next request (Gemini's thought signatures).
+    """
+
+    type: ClassVar[Literal["function"]] = "function"
 
     name: str
     arguments: str
     call_id: str
+    extra: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ChoiceDelta:
+    """What a chunk adds to the answer.
+
+    `content` is spoken, `extra` never. Its keys, each where the service gives it: ``reasoning`` (a piece of the model's
+    thoughts), ``finish_reason`` (``stop``, ``length``, ``tool_calls``, ``content_filter``), ``logprobs``, ``citations``,
+    ``annotations``, ``grounding_metadata``, ``url_context_metadata``, ``code_execution``, ``images`` (data URIs),
+    ``audio``; and what a service calls ``extra_content``, which goes back to it with the message.
+    """
+
     role: str | None = None
     content: str | None = None
     tool_calls: list[FunctionToolCall] = field(default_factory=list)
@@ -30,12 +47,15 @@ class ChoiceDelta:
 
 @dataclass(frozen=True, slots=True)
 class CompletionUsage:
-    """Tokens, as the service counted them."""
+    """Tokens, as the service counted them. What was cached or thought is part of the larger counts, not besides."""
 
     completion_tokens: int
     prompt_tokens: int
     total_tokens: int
     prompt_cached_tokens: int = 0
+    cache_creation_tokens: int = 0
+    reasoning_tokens: int = 0
+    service_tier: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +67,28 @@ class ChatChunk:
     usage: CompletionUsage | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CollectedResponse:
+    """A whole answer. `extra` holds what the chunks' `extra` held: texts and lists joined, else the last."""
+
+    text: str = ""
+    tool_calls: list[FunctionToolCall] = field(default_factory=list)
+    usage: CompletionUsage | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
 class LLM(ABC):
     """A language model that can be named in `AgentSession(llm=...)`."""
 
     label: str = ""
+    model: str = ""
+    """As its service names it."""
+    provider: str = ""
+    """Who serves it."""
     leaves_machine: bool = True
     """Whether what it is told goes over a network."""
+    first_token_timeout: float = FIRST_TOKEN_TIMEOUT_S
+    """Seconds that it may take to the first piece of an answer, all attempts together, before the turn is given up."""
 
     @abstractmethod
     def chat(
@@ -69,7 +105,10 @@ class LLM(ABC):
 
 
 class LLMStream(ABC):
-    """An answer on its way: `async with llm.chat(...) as stream: async for chunk in stream: ...`."""
+    """An answer on its way: `async with llm.chat(...) as stream: async for chunk in stream: ...`.
+
+    It is iterated by one task; closing it stops the model.
+    """
 
     _chunks: AsyncIterator[ChatChunk] | None = None
 
@@ -81,6 +120,31 @@ class LLMStream(ABC):
         if self._chunks is None:
             self._chunks = self.generate()
         return self._chunks
+
+    async def collect(self) -> CollectedResponse:
+        """The whole answer."""
+        text: list[str] = []
+        calls: list[FunctionToolCall] = []
+        extra: dict[str, Any] = {}
+        usage = None
+        async with self:
+            async for chunk in self:
+                usage = chunk.usage or usage
+                if chunk.delta is None:
+                    continue
+                text.append(chunk.delta.content or "")
+                calls += chunk.delta.tool_calls
+                for key, value in (chunk.delta.extra or {}).items():
+                    joined = isinstance(value, str | list) and isinstance(extra.get(key), type(value))
+                    extra[key] = extra[key] + value if joined else value
+        return CollectedResponse("".join(text), calls, usage, extra)
+
+    async def to_str_iterable(self) -> AsyncIterator[str]:
+        """The text alone, piece by piece."""
+        async with self:
+            async for chunk in self:
+                if chunk.delta is not None and chunk.delta.content:
+                    yield chunk.delta.content
 
     async def aclose(self) -> None:
         """Stop the model now."""

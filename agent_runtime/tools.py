@@ -12,7 +12,7 @@ import json
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypedDict, overload
 
@@ -36,6 +36,7 @@ else:
 __all__ = [
     "FunctionTool",
     "NamedToolChoice",
+    "ProviderTool",
     "RunContext",
     "StopResponse",
     "ToolChoice",
@@ -78,6 +79,21 @@ class NamedToolChoice(TypedDict):
 
 ToolChoice = Literal["auto", "required", "none"] | NamedToolChoice
 """Whether the model may, must or must not call a tool, or which one it must call."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderTool:
+    """A tool that the model's own service runs: a search, a sandbox for code. It stands among an agent's tools.
+
+    Attributes:
+        provider: whose tool it is, as in a descriptor; other services refuse it.
+        name: as the service calls it.
+        options: what goes with it in the request.
+    """
+
+    provider: str
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class CallLike(Protocol):

@@ -1,8 +1,11 @@
 """Small types that several modules share."""
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
+
+from agent_runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from agent_runtime.tools import ToolChoice
@@ -33,3 +36,33 @@ class ModelSettings:
     """What a node is told about this one request."""
 
     tool_choice: "ToolChoice | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class APIConnectOptions:
+    """How patient a node is with a service on the network.
+
+    Attributes:
+        max_retry: how often a request is sent again, if nothing of the answer has come yet and the failure may pass.
+        retry_interval: seconds before it is sent again, the second time and later; 0.1 s before the first time. What
+            the service asks for (``Retry-After``) counts instead, unless that is longer than there is time.
+        timeout: seconds without a piece of the answer, once it has begun, after which the connection is given up.
+        first_token_timeout: seconds from the request to the first piece of the answer, all attempts together.
+    """
+
+    max_retry: int = 3
+    retry_interval: float = 2.0
+    timeout: float = 10.0
+    first_token_timeout: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.max_retry < 0:
+            raise UsageError(f"max_retry is {self.max_retry}; it is a number of times, 0 or more.")
+        for name in ("retry_interval", "timeout", "first_token_timeout"):
+            value = getattr(self, name)
+            if not 0 <= value < math.inf or (value == 0 and name != "retry_interval"):
+                raise UsageError(f"{name} is {value}; it is a number of seconds above 0.")
+
+    def interval(self, attempt: int) -> float:
+        """Seconds to wait after attempt number `attempt`, counted from 0."""
+        return 0.1 if attempt == 0 else self.retry_interval

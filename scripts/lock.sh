@@ -35,7 +35,7 @@ compile() {
 
 for version in 3.11 3.12 3.13; do
     compile $version run --extra sound --extra local --group build
-    compile $version test --all-extras --group dev --group engines-test \
+    compile $version test --all-extras --group dev --group engines-test --group models-test \
         --constraint "requirements/run-py$(echo $version | tr -d .).txt"
 done
 wc -l requirements/*.txt

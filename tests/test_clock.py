@@ -137,6 +137,24 @@ def test_a_deadline_that_was_not_started_or_is_paused_does_not_count() -> None:
     assert virtual.run(main()) is False
 
 
+def test_a_deadline_that_is_made_shorter_comes_sooner() -> None:
+    async def main() -> float:
+        with pytest.raises(TimeoutError):
+            await changed()
+        return clock.now()
+
+    async def changed() -> None:
+        async with clock.Deadline(60.0) as deadline:
+            deadline.restart()
+            await clock.sleep(1.0)
+            deadline.change(3.0)
+            await clock.sleep(5.0)
+            deadline.restart()
+            await clock.sleep(60.0)
+
+    assert virtual.run(main()) == 9.0
+
+
 def test_a_deadline_leaves_the_timeouts_of_its_body_alone() -> None:
     async def main() -> bool:
         deadline = clock.Deadline(5.0)

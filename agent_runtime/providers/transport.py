@@ -1,0 +1,103 @@
+"""The way to services on the network: one pool of connections for each event loop, shared by all models.
+
+`httpx` is imported here and in `remote` alone. A client belongs to the loop on which it was first used; it is closed
+when the last model that used it is closed, and at the latest with the loop.
+"""
+
+import asyncio
+import functools
+import ssl
+from collections.abc import AsyncGenerator
+
+import httpx
+
+CONNECT_S = 5.0
+"""To a connection, with its TLS handshake. A service that does not even answer this is not there."""
+
+MAX_CONNECTIONS = 1000
+KEEP_ALIVE = 50
+KEEP_ALIVE_S = 120.0
+"""So that the connection of one turn is still there in the next."""
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Read once: the certificates are half a megabyte."""
+    return httpx.create_ssl_context()
+
+
+def make_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
+    """A client with our bounds. Time without an answer is watched by who asks, not here."""
+    return httpx.AsyncClient(
+        transport=transport,
+        verify=_tls(),
+        timeout=httpx.Timeout(None, connect=CONNECT_S, pool=CONNECT_S),
+        limits=httpx.Limits(
+            max_connections=MAX_CONNECTIONS, max_keepalive_connections=KEEP_ALIVE, keepalive_expiry=KEEP_ALIVE_S
+        ),
+        headers={"accept-encoding": "identity"},
+    )
+
+
+class _Pool:
+    """The client of one loop."""
+
+    def __init__(self) -> None:
+        self.client = make_client()
+        self.users = 0
+        self._end = self._until_the_loop_ends()
+
+    async def open(self) -> None:
+        await anext(self._end)
+
+    async def close(self) -> None:
+        await self._end.aclose()
+
+    async def _until_the_loop_ends(self) -> AsyncGenerator[None]:
+        # A loop that shuts down closes the generators that it has begun.
+        loop = asyncio.get_running_loop()
+        _pools[loop] = self
+        try:
+            yield
+        finally:
+            if _pools.get(loop) is self:
+                del _pools[loop]
+            await self.client.aclose()
+
+
+_pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
+
+
+class Transport:
+    """One model's use of the connections. With `transport` it has its own instead of the shared ones (a proxy, a test)."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        _tls()  # not in the first turn
+        self._own = make_client(transport) if transport is not None else None
+        self._pool: _Pool | None = None
+
+    async def client(self) -> httpx.AsyncClient:
+        """The client to ask with."""
+        if self._own is not None:
+            return self._own
+        loop = asyncio.get_running_loop()
+        pool = _pools.get(loop)
+        if pool is None:
+            for old in [each for each in _pools if each.is_closed()]:  # it was not shut down
+                del _pools[old]
+            pool = _Pool()
+            await pool.open()
+        if pool is not self._pool:
+            self._pool = pool
+            pool.users += 1
+        return pool.client
+
+    async def aclose(self) -> None:
+        """Give the connections back."""
+        pool, self._pool = self._pool, None
+        if self._own is not None:
+            await self._own.aclose()
+        if pool is not None:
+            pool.users -= 1
+            if not pool.users:
+                await pool.close()
