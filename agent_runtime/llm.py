@@ -1,7 +1,8 @@
 """What a language model is to a session."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -75,6 +76,36 @@ class CollectedResponse:
     tool_calls: list[FunctionToolCall] = field(default_factory=list)
     usage: CompletionUsage | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+
+
+CallOutcome = Literal["answered", "failed", "cancelled", "lost", "probe"]
+"""What became of a request: the whole answer came; an error came; its user gave it up; another model was faster; it only
+asked whether the service is back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCall:
+    """One request to a model, for the books. Times are loop time; what is not known is None.
+
+    Attributes:
+        model: ``provider/model``.
+        usage: None where the service did not say, as when the answer was given up.
+        characters: of text that came.
+    """
+
+    provider: str
+    model: str
+    outcome: CallOutcome
+    requested_at: float
+    first_token_at: float | None
+    ended_at: float
+    characters: int
+    usage: CompletionUsage | None = None
+    error: str | None = None
+
+
+reporting: ContextVar[Callable[[ModelCall], None] | None] = ContextVar("reporting", default=None)
+"""Who keeps the books of the requests that are made in this context."""
 
 
 class LLM(ABC):

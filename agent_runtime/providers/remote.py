@@ -25,7 +25,7 @@ import httpx
 
 from agent_runtime import clock
 from agent_runtime.errors import APIError
-from agent_runtime.llm import LLM, ChatChunk, LLMStream
+from agent_runtime.llm import LLM, CallOutcome, ChatChunk, CompletionUsage, LLMStream, ModelCall, reporting
 from agent_runtime.providers.service import Service
 from agent_runtime.providers.sse import Framing, ServerSentEvents
 from agent_runtime.providers.transport import Transport
@@ -160,7 +160,8 @@ class RemoteLLM(LLM):
 
     async def _warm(self, url: str) -> None:
         try:
-            async with asyncio.timeout(self.conn_options.timeout):
+            async with clock.Deadline(self.conn_options.timeout) as deadline:
+                deadline.restart()
                 client = await self.connections.client()
                 await client.get(url)
         except (httpx.HTTPError, TimeoutError) as error:
@@ -187,17 +188,23 @@ class RemoteStream(LLMStream):
         given_up_at = clock.now() + options.first_token_timeout
         attempt = 0
         while True:
+            books = _Books(self._llm)
             try:
                 async with aclosing(self._attempt(given_up_at)) as chunks:
                     async for chunk in chunks:
+                        books.note(chunk)
                         yield chunk
+                books.close("answered")
                 return
             except APIError as error:
+                books.close("failed", str(error))
                 asked_for: float | None = getattr(error, "retry_after", None)
                 wait = options.interval(attempt) if asked_for is None else asked_for
                 again = error.retryable and attempt < options.max_retry and clock.now() + wait < given_up_at
                 if self._delivered or not again:
                     raise
+            finally:
+                books.close("cancelled")
             attempt += 1
             await clock.sleep(wait)
 
@@ -272,3 +279,43 @@ async def _some(response: httpx.Response) -> bytes:
         if len(body) > LONGEST_ERROR:
             break
     return body[:LONGEST_ERROR]
+
+
+class _Books:
+    """What one request came to."""
+
+    def __init__(self, llm: RemoteLLM) -> None:
+        self._llm = llm
+        self._requested_at = clock.now()
+        self._first_token_at: float | None = None
+        self._characters = 0
+        self._usage: CompletionUsage | None = None
+        self._closed = False
+
+    def note(self, chunk: ChatChunk) -> None:
+        if chunk.usage is not None:
+            self._usage = chunk.usage
+        if chunk.delta is not None and (chunk.delta.content or chunk.delta.tool_calls):
+            self._characters += len(chunk.delta.content or "")
+            if self._first_token_at is None:
+                self._first_token_at = clock.now()
+
+    def close(self, outcome: CallOutcome, error: str | None = None) -> None:
+        """Report it, once."""
+        report = reporting.get()
+        if self._closed or report is None:
+            return
+        self._closed = True
+        report(
+            ModelCall(
+                provider=self._llm.provider,
+                model=self._llm.label,
+                outcome=outcome,
+                requested_at=self._requested_at,
+                first_token_at=self._first_token_at,
+                ended_at=clock.now(),
+                characters=self._characters,
+                usage=self._usage,
+                error=error,
+            )
+        )
