@@ -29,7 +29,7 @@ bench: setup ## measure, print both sides of each ratio, fail where a bound is m
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 bench-peers: setup ## ours beside livekit-agents, pipecat and bare asyncio (45 minutes; ARGS="--rounds 1")
-	@sh scripts/peers.sh
+	@sh scripts/environments.sh livekit pipecat
 	@$(BIN)/python -m benchmarks.peers $(ARGS)
 
 bench-turns: setup ## measure how turns are taken, on generated calls (ARGS="--calls 50 --no-sweep")

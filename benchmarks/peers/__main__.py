@@ -41,7 +41,7 @@ def measure(system: str, measurement: str, quick: bool) -> dict[str, Any] | str:
     """What a process found, or why it did not."""
     python = python_of(system)
     if not python.exists():
-        return f"not installed ({python.parent.parent.name} is missing: see what scripts/peers.sh says)"
+        return f"not installed ({python.parent.parent.name} is missing: see what scripts/environments.sh says)"
     command = [str(python), "-m", "benchmarks.peers.run", system, measurement, *(["--quick"] if quick else [])]
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S)
