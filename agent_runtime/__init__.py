@@ -13,13 +13,19 @@ if TYPE_CHECKING:
     from agent_runtime.chat import ChatMessage as ChatMessage
     from agent_runtime.chat import FunctionCall as FunctionCall
     from agent_runtime.chat import FunctionCallOutput as FunctionCallOutput
+    from agent_runtime.content import AudioContent as AudioContent
+    from agent_runtime.content import FileContent as FileContent
+    from agent_runtime.content import ImageContent as ImageContent
     from agent_runtime.errors import UsageError as UsageError
+    from agent_runtime.inference.spending import Budget as Budget
     from agent_runtime.llm import ChatChunk as ChatChunk
     from agent_runtime.session import AgentSession as AgentSession
     from agent_runtime.speech import SpeechHandle as SpeechHandle
     from agent_runtime.tools import FunctionTool as FunctionTool
+    from agent_runtime.tools import ProviderTool as ProviderTool
     from agent_runtime.tools import RunContext as RunContext
     from agent_runtime.tools import StopResponse as StopResponse
+    from agent_runtime.tools import Tool as Tool
     from agent_runtime.tools import ToolError as ToolError
     from agent_runtime.tools import function_tool as function_tool
     from agent_runtime.types import NOT_GIVEN as NOT_GIVEN
@@ -37,20 +43,26 @@ _HOMES = {
     "AgentHandoff": "chat",
     "AgentServer": "worker.server",
     "AgentSession": "session",
+    "AudioContent": "content",
     "AudioFrame": "audio.frame",
+    "Budget": "inference.spending",
     "ChatChunk": "llm",
     "ChatContext": "chat",
     "ChatMessage": "chat",
+    "FileContent": "content",
     "FunctionCall": "chat",
     "FunctionCallOutput": "chat",
     "FunctionTool": "tools",
+    "ImageContent": "content",
     "JobContext": "worker.job",
     "JobProcess": "worker.job",
     "ModelSettings": "types",
     "NOT_GIVEN": "types",
+    "ProviderTool": "tools",
     "RunContext": "tools",
     "SpeechHandle": "speech",
     "StopResponse": "tools",
+    "Tool": "tools",
     "ToolError": "tools",
     "UsageError": "errors",
     "cli": "",

@@ -12,7 +12,7 @@ from agent_runtime.inference.descriptor import Kind, check_name, parse
 from agent_runtime.llm import LLM, ChatChunk
 from agent_runtime.nodes import default as _default_nodes
 from agent_runtime.stt import SpeechEvent
-from agent_runtime.tools import FunctionTool, ToolContext, find_function_tools
+from agent_runtime.tools import Tool, ToolContext, find_function_tools
 from agent_runtime.tts import TTS
 from agent_runtime.types import NOT_GIVEN, ModelSettings, NotGivenOr
 
@@ -27,7 +27,8 @@ class Agent:
         instructions: what the model is told about its role.
         id: the agent's name in hand-overs; by default the class's name in snake case.
         chat_ctx: what was said before; copied.
-        tools: functions made by `function_tool`, besides the decorated methods.
+        tools: functions made by `function_tool`, besides the decorated methods; and tools that the model's service runs
+            (`ProviderTool`).
         llm, tts: this agent's own; left out: the session's; None: none.
         allow_interruptions: whether its speeches may be interrupted, unless a speech says otherwise.
     """
@@ -46,7 +47,7 @@ class Agent:
         instructions: str,
         id: str | None = None,  # noqa: A002
         chat_ctx: ChatContext | None = None,
-        tools: Sequence[FunctionTool] = (),
+        tools: Sequence[Tool] = (),
         llm: NotGivenOr[LLM | str | None] = NOT_GIVEN,
         tts: NotGivenOr[TTS | str | None] = NOT_GIVEN,
         allow_interruptions: bool = True,
@@ -82,8 +83,9 @@ class Agent:
         return self._tools
 
     @property
-    def tools(self) -> list[FunctionTool]:
-        return list(self._tools.function_tools.values())
+    def tools(self) -> list[Tool]:
+        """What its model is offered. `tool_context` has the functions alone, by name."""
+        return self._tools.all_tools
 
     @property
     def chat_ctx(self) -> ChatContext:
@@ -130,7 +132,7 @@ class Agent:
         return Agent.default.stt_node(self, audio, model_settings)
 
     def llm_node(
-        self, chat_ctx: ChatContext, tools: list[FunctionTool], model_settings: ModelSettings
+        self, chat_ctx: ChatContext, tools: list[Tool], model_settings: ModelSettings
     ) -> (
         AsyncIterable[ChatChunk | str]
         | Coroutine[Any, Any, AsyncIterable[ChatChunk | str]]
@@ -159,7 +161,7 @@ class Agent:
         """From the next request on."""
         self._instructions = instructions
 
-    async def update_tools(self, tools: Sequence[FunctionTool]) -> None:
+    async def update_tools(self, tools: Sequence[Tool]) -> None:
         """These instead of all it had, from the next request on."""
         self._tools = ToolContext(list(tools))
 

@@ -16,14 +16,24 @@ from operator import attrgetter
 from typing import Any, ClassVar, Literal, Self, get_args
 from weakref import WeakKeyDictionary
 
+from agent_runtime.content import CONTENT_TYPES, AudioContent, FileContent, ImageContent, TextContent
+from agent_runtime.content import from_dict as part_from_dict
 from agent_runtime.errors import UsageError
 
 ChatRole = Literal["developer", "system", "user", "assistant"]
 
 ROLES: tuple[ChatRole, ...] = get_args(ChatRole)
 
-ChatContent = str | dict[str, Any]
-"""Text, or a part of another kind (``{"type": "image_content", ...}``) that goes to the model as it stands."""
+ChatContent = str | TextContent | ImageContent | AudioContent | FileContent | dict[str, Any]
+"""Text, or a part of another kind: an object of `content`, or a dictionary in OpenAI's form (``{"type": "image_url", ...}``).
+
+A path in such a part is read, an address in it is fetched: they are the application's. What a caller or a model
+wrote is text.
+"""
+
+_IMAGES = frozenset({"image_content", "image_url", "input_image"})
+_AUDIO = frozenset({"audio_content", "input_audio"})
+_FILES = frozenset({"file_content", "file", "input_file"})
 
 INSTRUCTION_ROLES = ("system", "developer")
 
@@ -116,13 +126,12 @@ class ChatMessage:
     def __post_init__(self) -> None:
         if self.role not in ROLES:
             raise UsageError(f"A message has the role {self.role!r}; a role is one of {', '.join(ROLES)}.")
-        if isinstance(self.content, str):
-            self.content = [self.content]
+        self.content = _parts(self.content)
 
     @property
     def text_content(self) -> str | None:
         """The text parts, a line each; None where there is no text part."""
-        texts = [part for part in self.content if isinstance(part, str)]
+        texts = [text for part in self.content if (text := _text_of(part)) is not None]
         return "\n".join(texts) if texts else None
 
 
@@ -210,7 +219,7 @@ class ChatContext:
         self,
         *,
         role: ChatRole,
-        content: list[ChatContent] | str,
+        content: list[ChatContent] | ChatContent,
         id: str | None = None,  # noqa: A002  # the name that its users know
         interrupted: bool = False,
         transcript_confidence: float | None = None,
@@ -221,7 +230,7 @@ class ChatContext:
         """Make a message and insert it."""
         message = ChatMessage(
             role=role,
-            content=[content] if isinstance(content, str) else list(content),
+            content=_parts(content),
             id=_new_id() if id is None else id,
             interrupted=interrupted,
             transcript_confidence=transcript_confidence,
@@ -333,7 +342,7 @@ class ChatContext:
     def is_equivalent(self, other: "ChatContext") -> bool:
         """Whether a model would be told the same: same items in the same order, whatever their times and metrics."""
         return len(self._items) == len(other._items) and all(
-            _to_dict(mine) == _to_dict(theirs) for mine, theirs in zip(self._items, other._items, strict=True)
+            _fields(mine) == _fields(theirs) for mine, theirs in zip(self._items, other._items, strict=True)
         )
 
     # As plain data
@@ -343,13 +352,14 @@ class ChatContext:
         *,
         exclude_image: bool = True,
         exclude_audio: bool = True,
+        exclude_file: bool = True,
         exclude_timestamp: bool = True,
         exclude_function_call: bool = False,
         exclude_metrics: bool = True,
     ) -> dict[str, Any]:
-        """``{"items": [...]}`` of JSON types, which `from_dict` reads."""
-        kinds = {"image_content"} if exclude_image else set()
-        kinds |= {"audio_content"} if exclude_audio else set()
+        """``{"items": [...]}`` of JSON types, which `from_dict` reads. What is not excluded is written with its bytes."""
+        kinds = (_IMAGES if exclude_image else frozenset()) | (_AUDIO if exclude_audio else frozenset())
+        kinds |= _FILES if exclude_file else frozenset()
         items = self.copy(exclude_function_call=exclude_function_call).items
         return {
             "items": [
@@ -366,9 +376,33 @@ class ChatContext:
         return cls([_from_dict(entry) for entry in entries])
 
 
+def _parts(content: Any) -> list[ChatContent]:
+    return [content] if isinstance(content, (str, dict, *CONTENT_TYPES)) else list(content)
+
+
+def _text_of(part: Any) -> str | None:
+    if isinstance(part, TextContent):
+        return part.text
+    text = part.get("text") if isinstance(part, dict) and part.get("type") == "text" else part
+    return text if isinstance(text, str) else None
+
+
+def _kind(part: Any) -> str:
+    return str(part.get("type") if isinstance(part, dict) else part.type)
+
+
 def _to_dict(
-    item: ChatItem, *, kinds: Iterable[str] = (), times: bool = False, metrics: bool = False
+    item: ChatItem, *, kinds: frozenset[str] = frozenset(), times: bool = False, metrics: bool = False
 ) -> dict[str, Any]:
+    entry = _fields(item, times=times, metrics=metrics)
+    if isinstance(item, ChatMessage):
+        wanted = [part for part in item.content if isinstance(part, str) or _kind(part) not in kinds]
+        entry["content"] = [part if isinstance(part, str | dict) else part.to_dict() for part in wanted]
+    return entry
+
+
+def _fields(item: ChatItem, *, times: bool = False, metrics: bool = False) -> dict[str, Any]:
+    """What an item holds; parts of its content as they are."""
     entry: dict[str, Any] = {"id": item.id, "type": item.type}
     for each in fields(item):
         value = getattr(item, each.name)
@@ -376,8 +410,6 @@ def _to_dict(
             continue
         if (each.name == "created_at" and not times) or (each.name == "metrics" and not metrics):
             continue
-        if each.name == "content":
-            value = [part for part in value if isinstance(part, str) or part.get("type") not in kinds]
         entry[each.name] = value
     return entry
 
@@ -388,7 +420,17 @@ def _from_dict(entry: Any) -> ChatItem:
         raise UsageError(f"A chat item has a 'type' of {', '.join(_KINDS)}; this has not: {str(entry)[:80]}")
     _keep_clear_of(str(entry.get("id", "")))
     known = {each.name for each in fields(kind)}
+    given = {name: value for name, value in entry.items() if name in known}
+    if isinstance(given.get("content"), list):
+        given["content"] = [_part(part) for part in given["content"]]
     try:
-        return kind(**{name: value for name, value in entry.items() if name in known})
+        return kind(**given)
     except TypeError as error:
         raise UsageError(f"The chat item {entry.get('id')!r} of type '{kind.type}' lacks a field: {error}.") from None
+
+
+def _part(part: Any) -> ChatContent:
+    """A part as `to_dict` wrote it; dictionaries in other forms stay what they are."""
+    if isinstance(part, Mapping) and str(part.get("type")).endswith("_content"):
+        return part_from_dict(part)
+    return part  # type: ignore[no-any-return]

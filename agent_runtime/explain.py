@@ -5,8 +5,6 @@ The plan is read off an `AgentSession` and an `Agent` that were built and not st
 No value of a key is ever read into the text; only whether it is set.
 """
 
-import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +12,10 @@ from typing import Any
 from agent_runtime.advice import MODES
 from agent_runtime.agent import Agent
 from agent_runtime.errors import UsageError
-from agent_runtime.inference.descriptor import KEYS, WHAT, Kind, Unresolved, parse, planning, resolve
+from agent_runtime.inference.descriptor import WHAT, Kind, Unresolved, keys_of, planning, resolve, shown
 from agent_runtime.providers.local.info import EngineInfo
 from agent_runtime.session import AgentSession
-from agent_runtime.tools import FunctionTool
+from agent_runtime.tools import FunctionTool, ProviderTool, Tool
 from agent_runtime.turns.machine import RELEASE_AFTER_S
 from agent_runtime.turns.options import TurnHandling
 from agent_runtime.types import NOT_GIVEN
@@ -110,14 +108,14 @@ def plan_node(kind: Kind, given: object, node: object = None) -> NodePlan:
     if node is None:
         with planning():
             node = resolve(kind, given)
-    keys = _keys_of(kind, text)
+    keys = tuple(keys_of(kind, text).items())
     if isinstance(node, Unresolved):
         absent = [name for name, there in keys if not there]
         command = "\n" + " ".join(["export", *(f"{name}=..." for name in absent)]) if absent else ""
-        reason = node.reason.replace(text, _shown(text)) if text else node.reason
+        reason = node.reason.replace(text, shown(text)) if text else node.reason
         leaves = True if keys else None
-        return NodePlan(kind, _shown(text), leaves=leaves, keys=keys, missing=reason + command)
-    return _described(kind, _shown(text), node, keys)
+        return NodePlan(kind, shown(text), leaves=leaves, keys=keys, missing=reason + command)
+    return _described(kind, shown(text), node, keys)
 
 
 def _described(kind: Kind, text: str, node: object, keys: tuple[tuple[str, bool], ...]) -> NodePlan:
@@ -135,7 +133,15 @@ def _described(kind: Kind, text: str, node: object, keys: tuple[tuple[str, bool]
             return NodePlan(kind, text, made, info.licence, info.leaves_machine, keys, missing)
     ours = type(node).__module__.startswith("agent_runtime.")
     leaves = getattr(node, "leaves_machine", False if ours else None)
-    return NodePlan(kind, text, name, "Apache-2.0" if ours else None, leaves, keys)
+    return NodePlan(kind, text, _who(node), "Apache-2.0" if ours else None, leaves, keys)
+
+
+def _who(node: object) -> str:
+    """A node's class, and who serves it; of a chain, of each."""
+    models, provider = getattr(node, "models", None), getattr(node, "provider", "")
+    if isinstance(models, list):
+        return f"{type(node).__name__}: {', else '.join(map(_who, models))}"
+    return f"{type(node).__name__} at {provider}" if provider else type(node).__name__
 
 
 def _node(session: AgentSession[Any], agent: Agent | None, kind: Kind) -> NodePlan:
@@ -164,19 +170,6 @@ def _id(agent: Agent | None) -> str:
     return agent.id if agent is not None else ""
 
 
-def _keys_of(kind: Kind, text: str) -> tuple[tuple[str, bool], ...]:
-    try:
-        provider = parse(kind, text).provider
-    except UsageError:
-        return ()
-    return tuple((name, bool(os.environ.get(name))) for name in KEYS.get(provider, ()))
-
-
-def _shown(text: str) -> str:
-    """A descriptor without the secrets that its options may hold."""
-    return re.sub(r"([?&][^=&]*(?:key|secret|token|password)[^=&]*=)[^&]*", r"\1***", text, flags=re.IGNORECASE)
-
-
 def _with_command(info: EngineInfo) -> str:
     """What an engine that is not installed says is missing: a sentence, and the command on a line of its own."""
     told = info.missing or f"{info.descriptor} is not installed"
@@ -188,7 +181,7 @@ def _with_command(info: EngineInfo) -> str:
 
 def _fix(node: NodePlan) -> str:
     text = node.missing or ""
-    named = node.given.partition("?")[0].partition(":")[0] in text
+    named = text.startswith(f"The {WHAT[node.kind]} ") or node.given.partition("?")[0].partition(":")[0] in text
     return text if named else f"The {WHAT[node.kind]} {node.given}: {text}"
 
 
@@ -236,9 +229,12 @@ def _leaving(nodes: Sequence[NodePlan]) -> list[str]:
     return _aligned(rows) or ["nothing"]
 
 
-def _tools(tools: Iterable[FunctionTool]) -> tuple[list[str], list[str]]:
+def _tools(tools: Iterable[Tool]) -> tuple[list[str], list[str]]:
     rows, wrong = [], []
     for tool in tools:
+        if isinstance(tool, ProviderTool):
+            rows.append([tool.name, f"run by {tool.provider}"])
+            continue
         try:
             rows.append([tool_signature(tool), _first_sentence(tool.description)])
         except UsageError as error:

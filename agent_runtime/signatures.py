@@ -59,7 +59,7 @@ class Signature:
         """The JSON schema of the arguments: an object."""
         from pydantic_core import to_jsonable_python
 
-        schema: dict[str, Any] = _without_titles(self._adapter.json_schema())
+        schema: dict[str, Any] = without_titles(self._adapter.json_schema())
         schema.setdefault("properties", {})
         for parameter in self._asked:
             default = _given_default(parameter)
@@ -83,11 +83,7 @@ class Signature:
         """
         from pydantic import ValidationError
 
-        given = parse_object(self._name, arguments)
-        for parameter in self._asked:
-            # Models write null for "not given", also where null is no value of the type.
-            if given.get(parameter.name, ...) is None and self._optional(parameter) and not self._nullable(parameter):
-                del given[parameter.name]
+        given = without_nulls(parse_object(self._name, arguments), self.parameters)
         try:
             bound: dict[str, Any] = self._adapter.validate_python(given)
         except ValidationError as error:
@@ -182,13 +178,6 @@ class Signature:
             return not parameter.default.is_required()
         return parameter.default is not inspect.Parameter.empty
 
-    def _nullable(self, parameter: inspect.Parameter) -> bool:
-        schema = self.parameters["properties"][parameter.name]
-        kinds = [schema, *schema.get("anyOf", ())]
-        return all("type" not in kind and "$ref" not in kind and "anyOf" not in kind for kind in kinds) or any(
-            kind.get("type") == "null" for kind in kinds
-        )
-
     def _complaint(self, error: "ValidationError") -> str:
         names = [parameter.name for parameter in self._asked]
         said = []
@@ -217,6 +206,58 @@ def parse_object(name: str, arguments: str) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise BadArguments(f"{name} was not called: its arguments must be a JSON object, not {_shown(given)}.")
     return given
+
+
+def without_nulls(value: Any, schema: Any, root: Mapping[str, Any] | None = None) -> Any:
+    """What a model gave, less each null that means "not given": of a property that may be left out and cannot be null.
+
+    Models write such nulls on their own, and have to where a service holds them to a strict schema.
+    """
+    root = schema if root is None else root
+    shapes = _shapes(schema, root)
+    if isinstance(value, list):
+        items = [each["items"] for each in shapes if "items" in each]
+        return [without_nulls(each, items[0], root) for each in value] if len(items) == 1 else value
+    if not isinstance(value, dict):
+        return value
+    objects = [each for each in shapes if "properties" in each]
+    if len(objects) > 1:
+        objects = [each for each in objects if value.keys() <= each["properties"].keys()]
+    if len(objects) != 1:
+        return value
+    properties, required = objects[0]["properties"], objects[0].get("required", ())
+    return {
+        name: without_nulls(each, properties.get(name, {}), root)
+        for name, each in value.items()
+        if each is not None or name in required or _takes_null(properties.get(name, {}), root)
+    }
+
+
+def _shapes(schema: Any, root: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What a value of this schema may be: the schema, or each of its alternatives."""
+    schema = _resolved_schema(schema, root)
+    alternatives = (*schema.get("anyOf", ()), *schema.get("oneOf", ()))
+    return [shape for each in alternatives for shape in _shapes(each, root)] if alternatives else [schema]
+
+
+def _resolved_schema(schema: Any, root: Mapping[str, Any]) -> Mapping[str, Any]:
+    for _ in range(8):  # a definition may be another's name
+        reference = str(schema.get("$ref", "")) if isinstance(schema, Mapping) else ""
+        if not reference.startswith("#/$defs/"):
+            break
+        schema = root.get("$defs", {}).get(reference.rpartition("/")[2], {})
+    return schema if isinstance(schema, Mapping) else {}
+
+
+def _takes_null(schema: Any, root: Mapping[str, Any]) -> bool:
+    return any(map(_is_null_one, _shapes(schema, root)))
+
+
+def _is_null_one(shape: Mapping[str, Any]) -> bool:
+    if "enum" in shape:
+        return None in shape["enum"]
+    kinds = shape.get("type")
+    return shape.get("const", kinds) is None or kinds == "null" or (isinstance(kinds, list) and "null" in kinds)
 
 
 def _shown(value: object) -> str:
@@ -267,15 +308,15 @@ def _described(annotation: Any, default: Any, told: str) -> Any:
     return typing.Annotated[(kind, *metadata)] if metadata else kind  # type: ignore[return-value,unused-ignore]
 
 
-def _without_titles(schema: Any) -> Any:
+def without_titles(schema: Any) -> Any:
     """A schema less the titles that pydantic makes of the names."""
     if isinstance(schema, Mapping):
         return {
-            key: _without_titles(value)
+            key: without_titles(value)
             for key, value in schema.items()
             if not (key == "title" and isinstance(value, str))
         }
-    return [_without_titles(each) for each in schema] if isinstance(schema, list) else schema
+    return [without_titles(each) for each in schema] if isinstance(schema, list) else schema
 
 
 # The values of an argument

@@ -57,7 +57,13 @@ class ToolRuns:
 
     def start(self, reply: Reply, call: FunctionToolCall, step: int) -> "asyncio.Task[ToolOutcome]":
         """Run a call that the model's answer number `step` made."""
-        item = FunctionCall(call_id=call.call_id, name=call.name, arguments=call.arguments, created_at=clock.now())
+        item = FunctionCall(
+            call_id=call.call_id,
+            name=call.name,
+            arguments=call.arguments,
+            extra=call.extra or {},
+            created_at=clock.now(),
+        )
         self._running[call.call_id] = item
         self._conversation.post(
             events.ToolStarted(

@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypedDict, ov
 
 from agent_runtime import clock
 from agent_runtime.errors import UsageError
-from agent_runtime.signatures import BadArguments, Signature, documented_values, parse_object, schema_values
+from agent_runtime.signatures import (
+    BadArguments,
+    Signature,
+    documented_values,
+    parse_object,
+    schema_values,
+    without_nulls,
+)
 from agent_runtime.stt import ToolHint
 
 if TYPE_CHECKING:
@@ -39,6 +46,7 @@ __all__ = [
     "ProviderTool",
     "RunContext",
     "StopResponse",
+    "Tool",
     "ToolChoice",
     "ToolContext",
     "ToolError",
@@ -266,7 +274,8 @@ class FunctionTool:
     def bind(self, arguments: str, context: "RunContext[Any] | None" = None) -> dict[str, Any]:
         """Keyword arguments from the model's JSON text; `BadArguments` where they do not fit."""
         if self.raw_schema is not None:
-            bound: dict[str, Any] = {"raw_arguments": parse_object(self.name, arguments)}
+            given = parse_object(self.name, arguments)
+            bound: dict[str, Any] = {"raw_arguments": without_nulls(given, self.raw_schema["parameters"])}
         else:
             bound = self._signature.bind(arguments)
         if self._signature.context_parameter is not None:
@@ -341,18 +350,27 @@ def find_function_tools(owner: object) -> list[FunctionTool]:
     return found
 
 
+Tool = FunctionTool | ProviderTool
+"""What may stand among an agent's tools."""
+
+
 class ToolContext(Mapping[str, FunctionTool]):
-    """The tools of an agent or of one request, by name.
+    """The tools of an agent or of one request: the functions by name, and those that the model's service runs.
 
     Raises:
         UsageError: two different tools have one name, or something in `tools` is no tool.
     """
 
-    def __init__(self, tools: Iterable[FunctionTool] = ()) -> None:
+    def __init__(self, tools: Iterable[Tool] = ()) -> None:
         self._tools: dict[str, FunctionTool] = {}
+        self._provider_tools: list[ProviderTool] = []
         for tool in tools:
+            if isinstance(tool, ProviderTool):
+                if tool not in self._provider_tools:
+                    self._provider_tools.append(tool)
+                continue
             if not isinstance(tool, FunctionTool):
-                raise UsageError(f"{tool!r} is no tool; put @function_tool above the function.")
+                raise UsageError(f"{_shown(tool)} is no tool; put @function_tool above the function.")
             other = self._tools.setdefault(tool.name, tool)
             if other != tool:
                 raise UsageError(
@@ -367,6 +385,15 @@ class ToolContext(Mapping[str, FunctionTool]):
     @property
     def function_tools(self) -> dict[str, FunctionTool]:
         return dict(self._tools)
+
+    @property
+    def provider_tools(self) -> list[ProviderTool]:
+        return list(self._provider_tools)
+
+    @property
+    def all_tools(self) -> list[Tool]:
+        """What a model is offered: the functions, then what its service runs."""
+        return [*self._tools.values(), *self._provider_tools]
 
     def __getitem__(self, name: str) -> FunctionTool:
         return self._tools[name]
@@ -400,6 +427,12 @@ class ToolContext(Mapping[str, FunctionTool]):
             known = f"; there are {', '.join(self._tools)}" if self._tools else ", nor any other"
             return ToolOutcome(output=f"There is no tool '{call.name}'{known}.", is_error=True)
         return await execute(tool, call, context)
+
+
+def _shown(tool: object) -> str:
+    if isinstance(tool, type) and issubclass(tool, ProviderTool):
+        return f"The class {tool.__name__}, not an object of it ({tool.__name__}()),"
+    return repr(tool)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
