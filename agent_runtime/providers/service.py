@@ -15,7 +15,7 @@ from typing import Any
 from agent_runtime import clock
 from agent_runtime.errors import APIConnectionError, APIError, APIStatusError, APITimeoutError, Fault
 
-RETRYABLE = frozenset({408, 409, 429, 499})
+RETRYABLE = frozenset({408, 409, 424, 429, 499})
 """Statuses below 500 after which the same request may succeed."""
 
 LONGEST_QUOTE = 300
@@ -91,7 +91,7 @@ class Service:
             return "model", "Check the model's name and the base URL; 'agent-runtime models' lists what is known."
         if status == 429:
             return "limit", "Wait, ask for a higher limit, or name another model behind '|'."
-        if status == 408 or status >= 500:
+        if status in (408, 424) or status >= 500:  # 424: Bedrock, of a model that broke
             return "service", "It may pass; name another model behind '|' to go on without it."
         return "request", "Check the parameters of the model."
 
@@ -128,6 +128,26 @@ class Service:
             model=self.model,
             fault="answer",
             retryable=True,
+        )
+
+    def withheld(self, reason: str) -> APIError:
+        """Its filter kept the whole answer back."""
+        return APIError(
+            f"{self.provider} held back the answer of '{self.model}' (finish reason '{reason}'). "
+            "Change what is asked, or the filter of the service.",
+            provider=self.provider,
+            model=self.model,
+            fault="request",
+        )
+
+    def cut_off(self, what: str) -> APIError:
+        """The answer reached the most tokens that it may have, in the middle of something that is no use in part."""
+        return APIError(
+            f"{self.provider} stopped the answer of '{self.model}' at its most tokens, in the middle of {what}. "
+            "Raise max_completion_tokens, or ask for less.",
+            provider=self.provider,
+            model=self.model,
+            fault="limit",
         )
 
     @property

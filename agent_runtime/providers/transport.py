@@ -6,10 +6,19 @@ when the last model that used it is closed, and at the latest with the loop.
 
 import asyncio
 import functools
+import logging
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import httpx
+
+from agent_runtime import clock
+from agent_runtime.errors import AgentRuntimeError
+
+log = logging.getLogger("agent_runtime.llm")
+
+WARM_S = 10.0
+"""For a connection that nobody waits for."""
 
 CONNECT_S = 5.0
 """To a connection, with its TLS handshake. A service that does not even answer this is not there."""
@@ -75,6 +84,21 @@ class Transport:
         _tls()  # not in the first turn
         self._own = make_client(transport) if transport is not None else None
         self._pool: _Pool | None = None
+        self._warming: asyncio.Task[None] | None = None
+
+    def warm(self, url: str, prepare: Callable[[], Awaitable[None]]) -> None:
+        """Prepare, and make a connection by asking for `url`: in the background, once. Whether it works does not matter."""
+        if self._warming is None:
+            self._warming = asyncio.get_running_loop().create_task(self._warm(url, prepare))
+
+    async def _warm(self, url: str, prepare: Callable[[], Awaitable[None]]) -> None:
+        try:
+            async with clock.Deadline(WARM_S) as deadline:
+                deadline.restart()
+                await prepare()
+                await (await self.client()).get(url)
+        except (httpx.HTTPError, TimeoutError, AgentRuntimeError) as error:
+            log.debug("%s was not reached beforehand: %s", url, type(error).__name__)
 
     async def client(self) -> httpx.AsyncClient:
         """The client to ask with."""
@@ -94,6 +118,10 @@ class Transport:
 
     async def aclose(self) -> None:
         """Give the connections back."""
+        warming, self._warming = self._warming, None
+        if warming is not None:
+            warming.cancel()
+            await asyncio.wait([warming])
         pool, self._pool = self._pool, None
         if self._own is not None:
             await self._own.aclose()

@@ -12,12 +12,13 @@ from agent_runtime import clock, virtual
 from agent_runtime.chat import ChatContext
 from agent_runtime.errors import APIConnectionError, APIError, APIStatusError, APITimeoutError, UsageError
 from agent_runtime.llm import ChatChunk, ChoiceDelta
-from agent_runtime.providers.remote import Answer, Asked, RemoteLLM, Request
+from agent_runtime.providers.exchange import Answer, Request
+from agent_runtime.providers.remote import Asked, RemoteLLM
 from agent_runtime.providers.service import Service
 from agent_runtime.types import APIConnectOptions
 
 
-class Words(Answer):
+class Words(Answer[ChatChunk]):
     """Each payload is a piece of text, ``.`` is the end."""
 
     def __init__(self, service: Service) -> None:
@@ -46,7 +47,7 @@ class WordsLLM(RemoteLLM):
             raise UsageError("wrong is not known.")
         return Request.of_json("https://api.test/v1", {"authorization": "Bearer sk-secret"}, {"text": "sk-secret?"})
 
-    def answer(self, asked: Asked) -> Answer:
+    def answer(self, asked: Asked) -> Answer[ChatChunk]:
         return Words(self.service)
 
     @property
