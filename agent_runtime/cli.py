@@ -34,6 +34,8 @@ Talk to a voice agent, and see what it is made of.
   agent-runtime diff call.tape other.tape         what each turn gained or lost
   agent-runtime keep call.tape tests/calls/one    make a test of it
   agent-runtime bench turns                       measure how turns are taken, on generated calls
+  agent-runtime models                            which models there are, which keys are set, what they cost
+  agent-runtime chat local/rules "hello"          ask one; see how fast it is
 """
 
 EPILOG = """\
@@ -187,9 +189,9 @@ def _run(argv: list[str], server: "AgentServer | None") -> int:
     if options.command == "sim":
         load_it = _loader(options, server)
         return _blaming(path, lambda: int(options.run(options, load_it)))
-    if options.command in ("replay", "diff", "keep"):
+    if options.command in ("replay", "diff", "keep", "models"):
         return int(options.run(options))
-    if options.command == "bench":
+    if options.command in ("bench", "chat"):
         return int(options.run(options, load_server))
     if server is None and options.script is None and not options.list_devices:
         raise UsageError("console needs a script: agent-runtime console agents/clock.py.")
@@ -240,6 +242,8 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser(*, with_script: bool) -> argparse.ArgumentParser:
     from agent_runtime import __version__
+    from agent_runtime.io.chat import add_chat
+    from agent_runtime.io.model_list import add_models
     from agent_runtime.tape.command import add_tape_commands
     from agent_runtime.testing.battery.bench import add_bench
     from agent_runtime.testing.command import add_sim
@@ -272,6 +276,8 @@ def _parser(*, with_script: bool) -> argparse.ArgumentParser:
     add_tape_commands(commands)
     if with_script:
         add_bench(commands)
+        add_models(commands)
+        add_chat(commands)
     for name in ROOMS:
         command(name, "Join LiveKit rooms (comes in a later version).")
     return parser

@@ -1,24 +1,30 @@
-"""What a string like ``local/espeak:en-gb`` or ``local/piper?model=voice.onnx`` names.
+"""What a string like ``local/espeak:en-gb``, ``openai/gpt-4.1?temperature=0.2`` or ``groq/qwen3 | local/rules`` names.
 
 A descriptor is ``provider/model[:suffix][?name=value&...]``. The suffix is a language for a recogniser and a voice for a
-synthesiser. Strings are resolved when the session is built, so a wrong one fails before anybody is called.
+synthesiser; the name of a language model may itself have slashes and colons. Several descriptors make a `chain`. Strings
+are resolved when the session is built, so a wrong one fails before anybody is called. Where a model is asked: `routes`.
 """
 
 import contextlib
 import difflib
 import importlib
+import importlib.util
 import inspect
+import json
 import math
-import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import parse_qsl
 
 from agent_runtime.errors import UsageError
-
-Kind = Literal["vad", "stt", "llm", "tts", "turn_detection"]
+from agent_runtime.inference import chain, routes
+from agent_runtime.inference.chain import Chain
+from agent_runtime.inference.routes import KEYS as KEYS
+from agent_runtime.inference.routes import Key, Way
+from agent_runtime.inference.routes import Kind as Kind
 
 LOCAL: dict[Kind, dict[str, str]] = {
     "vad": {
@@ -47,39 +53,25 @@ DEFAULTS: dict[Kind, str] = {kind: next(iter(names)) for kind, names in LOCAL.it
 
 SUFFIX_OPTION: dict[Kind, str] = {"stt": "language", "tts": "voice", "turn_detection": "model"}
 
-KEYS: dict[str, tuple[str, ...]] = {
-    "anthropic": ("ANTHROPIC_API_KEY",),
-    "assemblyai": ("ASSEMBLYAI_API_KEY",),
-    "cartesia": ("CARTESIA_API_KEY",),
-    "cerebras": ("CEREBRAS_API_KEY",),
-    "deepgram": ("DEEPGRAM_API_KEY",),
-    "deepseek": ("DEEPSEEK_API_KEY",),
-    "elevenlabs": ("ELEVEN_API_KEY",),
-    "fireworks": ("FIREWORKS_API_KEY",),
-    "gemini": ("GEMINI_API_KEY",),
-    "google": ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"),
-    "groq": ("GROQ_API_KEY",),
-    "litellm": (),
-    "mistralai": ("MISTRAL_API_KEY",),
-    "ollama": (),
-    "openai": ("OPENAI_API_KEY",),
-    "openrouter": ("OPENROUTER_API_KEY",),
-    "perplexity": ("PERPLEXITY_API_KEY",),
-    "together": ("TOGETHER_API_KEY",),
-    "vertex_ai": (),
-    "xai": ("XAI_API_KEY",),
-}
-"""Services whose names are known, and the variables their keys stand in: none where the name says too little."""
+FALLBACKS: dict[Kind, str] = {"llm": "agent_runtime.inference.fallback:FallbackLLM"}
+"""What asks several nodes of a kind in turn: a class that takes them, and `hedges`."""
 
-_ALIKE = 0.8
-"""How like a known name an unknown one must be, from 0 to 1, to be taken for a slip of the fingers."""
+_ALIKE = 0.75
+"""How like a known name an unknown one must be, from 0 to 1, to be taken for a slip of the fingers: one
+wrong letter in four."""
+
+_SLIP = 0.87
+"""The same where another name is no error: ``top_k`` is not meant for ``top_p``."""
+
+PASSED_ON = "extra_kwargs"
+"""The argument of a class that sends what it does not know to its service."""
 
 WHAT: dict[Kind, str] = {"vad": "VAD", "stt": "STT", "llm": "LLM", "tts": "TTS", "turn_detection": "turn detector"}
 
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """The parts of a descriptor. `name` is ``provider/model``."""
+    """The parts of a descriptor. `name` is ``provider/model``; a chain stays whole in it."""
 
     kind: Kind
     name: str
@@ -90,57 +82,122 @@ class Descriptor:
     def provider(self) -> str:
         return self.name.partition("/")[0]
 
+    @property
+    def model(self) -> str:
+        return self.name.partition("/")[2]
+
+    @property
+    def ways(self) -> list[Way]:
+        return routes.ways(self.kind, self.provider, self.model, self.options)
+
 
 def parse(kind: Kind, text: str) -> Descriptor:
     """Take a descriptor apart.
 
     Raises:
-        UsageError: it has no provider or no model.
+        UsageError: it has no provider or no model, or a space in its name; or it is a chain that cannot be read.
     """
-    name, _, query = text.partition("?")
-    name, _, suffix = name.partition(":")
-    provider, _, model = name.partition("/")
-    if not provider or not model:
+    links = chain.parse(text, what=WHAT[kind]).links
+    if len(links) > 1:
+        return Descriptor(kind, text)
+    name, _, query = links[0].descriptor.partition("?")
+    provider = name.partition("/")[0]
+    suffix = ""
+    if provider.casefold() == "local":
+        name, _, suffix = name.partition(":")
+    elif kind in SUFFIX_OPTION:
+        name, _, suffix = _parted(name)
+    if not provider or not name.partition("/")[2]:
         raise UsageError(
             f"The {WHAT[kind]} {text!r} is no descriptor: write 'provider/model', for example {DEFAULTS[kind]!r}."
         )
     return Descriptor(kind, name, suffix or None, dict(parse_qsl(query, keep_blank_values=True)))
 
 
-def missing_keys(descriptor: Descriptor) -> list[str]:
-    """The variables that a known service wants and that are not set."""
-    return [name for name in KEYS.get(descriptor.provider, ()) if not os.environ.get(name)]
+def _parted(name: str) -> tuple[str, str, str]:
+    """Before the last colon, and behind it; a name without one is whole."""
+    before, colon, after = name.rpartition(":")
+    return (before, colon, after) if colon else (name, "", "")
+
+
+def shown(text: str) -> str:
+    """A descriptor without the secrets that its options may hold."""
+    return re.sub(r"([?&][^=&]*(?:key|secret|token|password)[^=&]*=)[^&\s]*", r"\1***", text, flags=re.IGNORECASE)
+
+
+def keys_of(kind: Kind, text: str) -> dict[str, bool]:
+    """The variables that `text` needs, on the way that it would take, and whether each is set. Never raises."""
+    try:
+        links = chain.parse(text, what=WHAT[kind]).links
+        found: dict[str, bool] = {}
+        for link in links:
+            descriptor = parse(kind, link.descriptor)
+            if descriptor.name not in LOCAL[kind]:
+                found |= {routes.name_of(key): routes.is_set(key) for key in _wanted(descriptor)}
+    except UsageError:
+        return {}
+    return found
+
+
+def _wanted(descriptor: Descriptor) -> tuple[Key, ...]:
+    ways = descriptor.ways
+    if not ways:
+        return routes.keys_of(descriptor.provider)
+    return (_open(ways) or _begun(ways) or ways[-1]).keys
+
+
+def _open(ways: list[Way]) -> Way | None:
+    return next((way for way in ways if not way.missing), None)
+
+
+def _begun(ways: list[Way]) -> Way | None:
+    return next((way for way in ways if way.begun), None)
 
 
 def check_name(descriptor: Descriptor) -> None:
     """Refuse a name that means nothing, with what was near."""
     kind, name = descriptor.kind, descriptor.name
     if "|" in name:
-        raise UsageError(
-            f"The {WHAT[kind]} {name!r} names a fallback, which comes in a later version; take one of them."
-        )
-    if name not in LOCAL[kind] and descriptor.provider not in KEYS:
+        for link in chain.parse(name, what=WHAT[kind]).links:
+            check_name(parse(kind, link.descriptor))
+    elif name not in LOCAL[kind] and (descriptor.provider == "local" or not routes.is_known(descriptor.provider)):
         raise UsageError(f"Unknown {WHAT[kind]} {name!r}. {_hint(kind, name)}")
 
 
-def check(descriptor: Descriptor) -> None:
-    """Refuse what cannot be made here.
+def check(descriptor: Descriptor) -> Way | None:
+    """Refuse what cannot be made here; give the way to what can, None for an engine on this machine.
 
     Raises:
-        UsageError: the name is unknown (with what was near), a key is missing (with its variable), or the service is
+        UsageError: the name is unknown (with what was near), keys are missing (with their variables), or the service is
             not there yet.
     """
     kind, name = descriptor.kind, descriptor.name
     check_name(descriptor)
     if name in LOCAL[kind]:
-        return
-    what, local = WHAT[kind], DEFAULTS[kind]
-    missing = missing_keys(descriptor)
-    if missing:
-        raise UsageError(
-            f"The {what} {name!r} needs {' and '.join(missing)} in the environment; {local!r} needs no key."
-        )
+        return None
+    what, local, ways = WHAT[kind], DEFAULTS[kind], descriptor.ways
+    way = _open(ways)
+    if way is not None and importlib.util.find_spec(way.factory.partition(":")[0]) is not None:
+        return way
+    if way is None:
+        needs = _needs(descriptor)
+        if needs:
+            raise UsageError(f"The {what} {name!r} needs {needs} in the environment; {local!r} needs no key.")
     raise UsageError(f"The {what} {name!r} cannot be reached by this version yet; {local!r} runs on this machine.")
+
+
+def _needs(descriptor: Descriptor) -> str:
+    """The variables that are missing: what a way that was begun still wants, else what each wants. Empty: none is."""
+    begun = _begun(descriptor.ways)
+    if begun is not None:
+        return _names(begun.missing)
+    ways = [way.keys for way in descriptor.ways] or [_wanted(descriptor)]
+    lacking = [keys for keys in ways if not all(map(routes.is_set, keys))]
+    return ", or ".join(" or ".join(keys[0]) if len(keys) == 1 else _names(keys) for keys in lacking)
+
+
+def _names(keys: tuple[Key, ...]) -> str:
+    return " and ".join(key[0] for key in keys)
 
 
 def resolve(kind: Kind, given: Any) -> Any:
@@ -148,7 +205,7 @@ def resolve(kind: Kind, given: Any) -> Any:
 
     Raises:
         UsageError: see `check`; also an option that the engine does not take, an engine that is not installed here, and
-            an object that is no node.
+            an object that is no node. Of a chain all that is wrong is said at once.
     """
     if given is None:
         return None
@@ -158,6 +215,26 @@ def resolve(kind: Kind, given: Any) -> Any:
         if not _planning.get():
             raise
         return Unresolved(kind, given if isinstance(given, str) else repr(given), str(error) or type(error).__name__)
+
+
+def make(kind: Kind, links: Chain) -> Any:
+    """The one node that asks the links of a chain in turn.
+
+    Raises:
+        UsageError: what is wrong with each of them, or there are no chains of this kind.
+    """
+    if kind not in FALLBACKS:
+        raise UsageError(f"A {WHAT[kind]} has no fallback yet; name one {WHAT[kind]}, as {DEFAULTS[kind]!r}.")
+    nodes, wrong = [], []
+    for link in links.links:
+        try:
+            nodes.append(_made(kind, link.descriptor))
+        except UsageError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise UsageError(" ".join(wrong))
+    module, _, name = FALLBACKS[kind].partition(":")
+    return getattr(importlib.import_module(module), name)(nodes, hedges=[link.hedge for link in links.links])
 
 
 def _hint(kind: Kind, name: str) -> str:
@@ -224,11 +301,16 @@ def _node(kind: Kind, given: Any) -> Any:
 
 
 def _made(kind: Kind, given: str) -> Any:
+    links = chain.parse(given, what=WHAT[kind])
+    if len(links.links) > 1:
+        return make(kind, links)
     descriptor = parse(kind, given)
-    check(descriptor)
-    module, _, name = LOCAL[kind][descriptor.name].partition(":")
+    way = check(descriptor)
+    module, _, name = (LOCAL[kind][descriptor.name] if way is None else way.factory).partition(":")
     factory = getattr(importlib.import_module(module), name)
-    node = factory(**_options(descriptor, given, _parameters(factory)))
+    fixed = {} if way is None else way.arguments
+    takes = {name: parameter for name, parameter in _parameters(factory).items() if name not in fixed}
+    node = factory(**fixed, **_options(descriptor, given, takes))
     if not _planning.get():
         _check_installed(node)
     return node
@@ -254,7 +336,7 @@ def _parameters(factory: Any) -> dict[str, inspect.Parameter]:
 
 
 def _options(descriptor: Descriptor, given: str, takes: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
-    what = f"The {WHAT[descriptor.kind]} {given!r}"
+    what = f"The {WHAT[descriptor.kind]} {shown(given)!r}"
     options: dict[str, str] = dict(descriptor.options)
     if descriptor.suffix is not None:
         option = SUFFIX_OPTION.get(descriptor.kind)
@@ -263,23 +345,49 @@ def _options(descriptor: Descriptor, given: str, takes: Mapping[str, inspect.Par
         if option in options:
             raise UsageError(f"{what} names its {option} twice, ':{descriptor.suffix}' and {option}=; take one away.")
         options[option] = descriptor.suffix
-    for name in options:
-        if name not in takes:
-            near = difflib.get_close_matches(name, takes, n=1, cutoff=0.6)
-            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(takes) or 'none'}."
-            raise UsageError(f"{what} has the unknown option {name!r}; {hint}")
+    passed_on = _passed_on(what, options, takes)
     for name, parameter in takes.items():
         if parameter.default is inspect.Parameter.empty and not options.get(name):
             raise UsageError(f"{what} needs {name}=; write '{descriptor.name}?{name}=...'.")
-    return {name: _value(what, name, text, takes[name].annotation) for name, text in options.items()}
+    values = {name: _value(what, name, text, takes[name].annotation) for name, text in options.items() if name in takes}
+    return values | ({PASSED_ON: passed_on} if passed_on else {})
 
 
-def _value(what: str, name: str, text: str, wanted: Any) -> str | int | float:
-    kind = {int: "a whole number", float: "a number"}.get(wanted)
-    if kind is None:
-        return text
+def _passed_on(what: str, options: Mapping[str, str], takes: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
+    """The options that the class does not know, where it sends such to its service as they are."""
+    passed_on: dict[str, Any] = {}
+    for name, text in options.items():
+        if name in takes:
+            continue
+        near = difflib.get_close_matches(name, takes, n=1, cutoff=0.6 if PASSED_ON not in takes else _SLIP)
+        if near or PASSED_ON not in takes:
+            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(takes) or 'none'}."
+            raise UsageError(f"{what} has the unknown option {name!r}; {hint}")
+        passed_on[name] = _json_or_text(text)
+    return passed_on
+
+
+def _json_or_text(text: str) -> Any:
     try:
-        value: int | float = wanted(text)
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _value(what: str, name: str, text: str, wanted: Any) -> Any:
+    """An option's text as what the class's annotation wants: a number, true or false, JSON, else the text."""
+    words = set(re.findall(r"\w+", str(wanted)))
+    if text[:1] in ("[", "{") and words & {"dict", "list", "Mapping", "Sequence"}:
+        return _json_or_text(text)
+    if "bool" in words:
+        if text not in ("true", "false"):
+            raise UsageError(f"{what} has {name}={text!r}; {name} is true or false.")
+        return text == "true"
+    if not words & {"int", "float"} or "str" in words:
+        return text
+    number, kind = (float, "a number") if "float" in words else (int, "a whole number")
+    try:
+        value: int | float = number(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):

@@ -57,6 +57,8 @@ class FallbackLLM(LLM):
             words are in the request as the beginning of the answer.
     """
 
+    watches_itself = True
+
     def __init__(
         self,
         llm: Sequence[LLM],
@@ -95,7 +97,7 @@ class FallbackLLM(LLM):
         """Ask the chain. `further` goes to each model as it is."""
 
         def ask(place: int, ctx: "ChatContext") -> LLMStream:
-            return self.models[place].chat(chat_ctx=ctx, tools=tools, tool_choice=tool_choice, **further)  # type: ignore[arg-type]
+            return self.models[place].chat(chat_ctx=ctx, tools=tools, tool_choice=tool_choice, **further)
 
         return FallbackStream(self, chat_ctx, ask)
 

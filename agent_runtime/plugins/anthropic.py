@@ -1,0 +1,7 @@
+"""``anthropic.LLM``: Claude at Anthropic. See `AnthropicLLM` for the options."""
+
+from agent_runtime.providers.anthropic import AnthropicLLM
+
+__all__ = ["LLM"]
+
+LLM = AnthropicLLM

@@ -1,0 +1,7 @@
+"""``aws.LLM``: models on Amazon Bedrock. See `BedrockLLM` for the options."""
+
+from agent_runtime.providers.bedrock import BedrockLLM
+
+__all__ = ["LLM"]
+
+LLM = BedrockLLM

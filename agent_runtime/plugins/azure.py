@@ -1,0 +1,15 @@
+"""Azure OpenAI: deployments of OpenAI's models."""
+
+from typing import Unpack
+
+from agent_runtime.plugins._options import AzureOptions, azure
+from agent_runtime.providers.openai import OpenAILLM
+
+__all__ = ["LLM"]
+
+
+class LLM(OpenAILLM):
+    """A deployment at Azure; the key is ``AZURE_OPENAI_API_KEY``. `model` is what the deployment has."""
+
+    def __init__(self, model: str | None = None, **options: Unpack[AzureOptions]) -> None:
+        super().__init__(model, **azure(options))

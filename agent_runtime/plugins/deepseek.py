@@ -1,0 +1,15 @@
+"""DeepSeek: its own models."""
+
+from typing import Unpack
+
+from agent_runtime.plugins._options import Options
+from agent_runtime.providers.openai import OpenAILLM
+
+__all__ = ["LLM"]
+
+
+class LLM(OpenAILLM):
+    """Models at DeepSeek; the key is ``DEEPSEEK_API_KEY``. See `OpenAILLM` for the options."""
+
+    def __init__(self, model: str | None = None, **options: Unpack[Options]) -> None:
+        super().__init__(model, provider="deepseek", **options)

@@ -1,0 +1,15 @@
+"""Mistral AI: its own models."""
+
+from typing import Unpack
+
+from agent_runtime.plugins._options import Options
+from agent_runtime.providers.openai import OpenAILLM
+
+__all__ = ["LLM"]
+
+
+class LLM(OpenAILLM):
+    """Models at Mistral AI; the key is ``MISTRAL_API_KEY``. See `OpenAILLM` for the options."""
+
+    def __init__(self, model: str | None = None, **options: Unpack[Options]) -> None:
+        super().__init__(model, provider="mistralai", **options)

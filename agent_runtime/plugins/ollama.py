@@ -1,0 +1,15 @@
+"""Ollama: models on this machine, or on one of one's own."""
+
+from typing import Unpack
+
+from agent_runtime.plugins._options import Options
+from agent_runtime.providers.openai import OpenAILLM
+
+__all__ = ["LLM"]
+
+
+class LLM(OpenAILLM):
+    """Models at Ollama; no key is needed. See `OpenAILLM` for the options."""
+
+    def __init__(self, model: str | None = None, **options: Unpack[Options]) -> None:
+        super().__init__(model, provider="ollama", **options)

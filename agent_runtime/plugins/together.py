@@ -1,0 +1,19 @@
+"""Together AI: open-weight models, and their voices."""
+
+from typing import Unpack
+
+from agent_runtime.plugins._options import Options
+from agent_runtime.plugins._speech import speech
+from agent_runtime.providers.openai import OpenAILLM
+
+__all__ = ["LLM"]
+
+
+class LLM(OpenAILLM):
+    """Models at Together AI; the key is ``TOGETHER_API_KEY``. See `OpenAILLM` for the options."""
+
+    def __init__(self, model: str | None = None, **options: Unpack[Options]) -> None:
+        super().__init__(model, provider="together", **options)
+
+
+__getattr__ = speech(__name__, "together")
