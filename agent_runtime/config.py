@@ -8,7 +8,7 @@ from agent_runtime.errors import UsageError
 
 KEYS = (
     *("vad", "stt", "llm", "tts", "turn_handling", "stt_context_options"),
-    *("max_tool_steps", "tts_text_transforms", "user_away_timeout"),
+    *("max_tool_steps", "tts_text_transforms", "user_away_timeout", "on_error", "budget"),
 )
 
 

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from agent_runtime import clock, events
+from agent_runtime.accounts import Accounts
 from agent_runtime.advice import Adviser, detector_of
 from agent_runtime.agent import Agent
 from agent_runtime.audio.endpoints import AudioSink
@@ -69,7 +70,7 @@ class Conversation:
         self.adviser: Adviser | None = None
         self.change_options(options)
         self.speeches = Speeches(self)
-        self.playout = Playout(sink, self.speeches) if sink is not None else None
+        self.playout = Playout(sink, self.speeches, fail) if sink is not None else None
         self.session = session
         self.spawn = spawn
         self.hand_overs = HandOvers(self)
@@ -92,6 +93,7 @@ class Conversation:
         self._audible: str | None = None
         """The speech of which the turn machine knows that it sounds."""
         self._closed = False
+        self.accounts = Accounts(self, session.budget)
         log.subscribe(self._take)
 
     # Events
@@ -123,7 +125,7 @@ class Conversation:
         self._set_timer()
         if self.speeches.queue:
             self.wake_playout()
-        self.speeches.check_prepared(self.machine.pending_transcript)
+        self.speeches.check_prepared()
 
     def _set_timer(self) -> None:
         deadline = self.machine.deadline
@@ -182,6 +184,7 @@ class Conversation:
         self.tell(signals.AgentStarted(event.at, interruptible=allowed))
 
     def _playback_finished(self, event: events.PlaybackFinished) -> None:
+        self.hearing.agent_said_so_far(event.heard)
         if event.speech_id != self._audible:  # it never sounded
             return
         self._audible = None
@@ -390,6 +393,8 @@ class Conversation:
         self.speeches.ended = True
         self.states.end()
         self.speeches.cancel_all()
+        if self.playout is not None:
+            self.playout.close()
 
     def _agent_state(self) -> AgentState:
         if self.agent is None:
@@ -398,8 +403,7 @@ class Conversation:
             return "speaking"
         if self.playout is not None and self.playout.current is not None:
             return "listening"  # it is held
-        due = self.tools or any(not reply.is_over and not reply.handle.interrupted for reply in self.speeches.queue)
-        return "thinking" if due else "listening"
+        return "thinking" if self.tools or self.speeches.is_due else "listening"
 
     @property
     def position(self) -> float:

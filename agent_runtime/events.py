@@ -39,7 +39,10 @@ class SessionStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Close(Event):
-    """The session ended. `reason` is one of error, job_shutdown, participant_disconnected, user_initiated, task_completed."""
+    """The session ended.
+
+    `reason` is one of error, job_shutdown, participant_disconnected, user_initiated, task_completed, budget_exceeded.
+    """
 
     reason: str
     error: str | None = None
@@ -249,6 +252,40 @@ class FirstToken(Event):
 
     speech_id: str
     step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCalled(Event):
+    """A request to a language model over the network is over; `at` is its end.
+
+    `speech_id` is that of the speech for which it was made; None for one that no speech waited for (a probe). `outcome`
+    is answered, failed, cancelled, lost (another model was faster) or probe. Token counts are the service's, None where it
+    did not tell them; what was cached or thought is part of the larger counts.
+    """
+
+    speech_id: str | None
+    provider: str
+    model: str
+    outcome: str
+    requested_at: float
+    first_token_at: float | None
+    characters: int
+    prompt_tokens: int | None = None
+    prompt_cached_tokens: int | None = None
+    cache_creation_tokens: int | None = None
+    completion_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetExceeded(Event):
+    """What the models cost so far, in US dollars, is above the budget; `action` is what is done about it."""
+
+    usd: float
+    limit: float
+    per: str
+    action: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

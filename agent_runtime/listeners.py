@@ -46,6 +46,15 @@ class Listeners:
         if callback in self._callbacks.get(event, []):
             self._callbacks[event].remove(callback)
 
+    def once(self, event: str, callback: Callback) -> Callback:
+        """What to add in the place of `callback` for it to be called once."""
+
+        def call(value: Any) -> None:
+            self.remove(event, call)
+            callback(value)
+
+        return call
+
     def tell(self, event: Event) -> None:
         for callback in tuple(self._callbacks.get(event.type, ())):
             try:

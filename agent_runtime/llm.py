@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 if TYPE_CHECKING:
     from agent_runtime.chat import ChatContext
-    from agent_runtime.tools import FunctionTool, ToolChoice
+    from agent_runtime.tools import Tool, ToolChoice
 
 FIRST_TOKEN_TIMEOUT_S = 10.0
 """From the request to the first piece of the answer, where a model does not ask for more."""
@@ -120,13 +120,15 @@ class LLM(ABC):
     """Whether what it is told goes over a network."""
     first_token_timeout: float = FIRST_TOKEN_TIMEOUT_S
     """Seconds that it may take to the first piece of an answer, all attempts together, before the turn is given up."""
+    watches_itself: bool = False
+    """Whether it ends with an error of its own after that time, and after 10 s of silence in an answer."""
 
     @abstractmethod
     def chat(
         self,
         *,
         chat_ctx: "ChatContext",
-        tools: "Sequence[FunctionTool]" = (),
+        tools: "Sequence[Tool]" = (),
         tool_choice: "ToolChoice | None" = None,
     ) -> "LLMStream":
         """Ask for an answer. Nothing is sent before the stream is entered or iterated."""

@@ -51,8 +51,9 @@ class Models:
         nodes = {"vad": self.vad, "stt": self.stt, "llm": self.llm, "tts": self.tts}
         return {kind: (node.label or type(node).__name__) if node is not None else None for kind, node in nodes.items()}
 
-    def llm_of(self, agent: "Agent") -> LLM | None:
-        model: LLM | None = self._of("llm", agent._given_llm, self.llm)
+    def llm_of(self, agent: "Agent", instead: LLM | str | None = None) -> LLM | None:
+        """The agent's or the session's; `instead` counts before both, for one request."""
+        model: LLM | None = self._of("llm", agent._given_llm if instead is None else instead, self.llm)
         return model
 
     def tts_of(self, agent: "Agent") -> TTS | None:

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agent_runtime import clock
@@ -20,7 +21,7 @@ from agent_runtime.channels import Channel
 from agent_runtime.chat import ChatContext, ChatMessage, FunctionCall, FunctionCallOutput
 from agent_runtime.errors import UsageError
 from agent_runtime.events import Event, FirstSample, FirstToken, LlmRequested, PhraseReady, Stalled
-from agent_runtime.llm import ChatChunk, FunctionToolCall
+from agent_runtime.llm import LLM, ChatChunk, FunctionToolCall, reporting
 from agent_runtime.nodes.playout import Utterance
 from agent_runtime.speech import SpeechHandle
 from agent_runtime.tools import StopResponse, ToolChoice, ToolOutcome
@@ -33,16 +34,20 @@ if TYPE_CHECKING:
 LLM_DEADLINE_S = 10.0
 """Between two pieces of a model's answer. Then the turn is given up with a spoken line."""
 
+BACKSTOP_S = 0.5
+"""So much longer a model is waited for that keeps the same deadlines itself."""
+
 TTS_DEADLINE_S = 2.5
 """From text that a synthesiser has been given to its next frame."""
 
 HOOK_STALL_S = 5.0
 """After which a hook that holds up an answer is told of. It is not cancelled: nobody knows what it has done so far."""
 
+RETURNED = frozenset({"google", "livekit", "xai"})
+"""Keys in a chunk's `extra` under which a service puts what it wants back with the message: signatures of thoughts."""
+
 TEXT_AHEAD = 256
 """Pieces of text that may wait for the synthesiser before the model is held back."""
-
-APOLOGY = "Sorry, something went wrong. Please say that again."
 
 current: ContextVar["Reply"] = ContextVar("current_reply")
 """The reply in whose tasks the code runs; nodes and tools find it here."""
@@ -60,6 +65,7 @@ class Request:
     tool_choice: ToolChoice | None = None
     add_to_chat_ctx: bool = True
     chat_ctx: ChatContext | None = None
+    llm: LLM | str | None = None
 
     def __post_init__(self) -> None:
         text, message = self.text, self.user_message
@@ -117,6 +123,8 @@ class Reply:
         """Whether no further utterance will be added."""
         self.is_ahead = False
         """Whether its turn is not final yet: nothing of it is told, or does anything, before `adopt`."""
+        self.returned: dict[int, dict[str, Any]] = {}
+        """What a service wants back with the text of each step, under its name."""
         self.characters = 0
         """How much text the model has given."""
         self._conversation = conversation
@@ -170,6 +178,7 @@ class Reply:
     async def run(self) -> None:
         """Make the speech and wait until it was played. Nodes that fail are events, not exceptions."""
         current.set(self)
+        reporting.set(partial(self._conversation.accounts.called, self.handle.id))
         async with asyncio.TaskGroup() as group:
             if self.request.is_said_as_it_stands:
                 await self._say(group)
@@ -225,11 +234,12 @@ class Reply:
         for step in range(steps + 1):
             self.handle.num_steps = step + 1
             choice = self.request.tool_choice if step < steps else "none"
-            said, calls = await self._ask(group, ctx, ModelSettings(tool_choice=choice), step, may_call=step < steps)
+            settings = ModelSettings(tool_choice=choice, llm=self.request.llm)
+            said, calls = await self._ask(group, ctx, settings, step, may_call=step < steps)
             if not calls:
                 return
             if said:
-                ctx.add_message(role="assistant", content=said)
+                ctx.add_message(role="assistant", content=said, extra=self.returned.get(step))
             if not await self._take_outcomes(ctx, calls):
                 return
 
@@ -240,7 +250,7 @@ class Reply:
         ctx.items.insert(0, ChatMessage(role="system", content=[agent.instructions], id="instructions", created_at=0.0))
         self._conversation.tools.tell(ctx)
         message = request.user_message
-        if message is not None and request.is_turn:
+        if message is not None and request.is_turn and has_turn_hook(agent):
             late = self._conversation.watch("hook", HOOK_STALL_S)
             try:
                 hook, recorder = agent.on_user_turn_completed, self._conversation.session.recorder
@@ -267,17 +277,23 @@ class Reply:
         said: list[str] = []
         calls: list[_Call] = []
         first = True
+        patience = self._patience(settings)
         self._post(LlmRequested(at=clock.now(), speech_id=self.handle.id, step=step))
         if not self.is_ahead:
             self._conversation.tools.llm_requested()
         chunks = call_node(agent.llm_node, ctx.copy(), agent.tools, settings)
         try:
-            async with clock.Deadline(LLM_DEADLINE_S) as deadline:
+            async with clock.Deadline(patience) as deadline:
                 deadline.restart()
                 async for chunk in chunks:
-                    content, tool_calls = _parts(chunk)
+                    content, tool_calls, extra = _parts(chunk)
+                    if extra:
+                        self._keep_for_return(step, extra)
                     if first and (content or tool_calls):
                         first = False
+                        if patience != LLM_DEADLINE_S:
+                            patience = LLM_DEADLINE_S
+                            deadline.change(patience)
                         self._post(FirstToken(at=clock.now(), speech_id=self.handle.id, step=step))
                     if content:
                         self.characters += len(content)
@@ -304,16 +320,28 @@ class Reply:
             if self.is_ahead:
                 raise  # at the commit it is asked again
             if isinstance(error, TimeoutError) and deadline.expired:
-                self._post(Stalled(at=clock.now(), what="llm", after=LLM_DEADLINE_S, action="the turn is given up"))
+                self._post(Stalled(at=clock.now(), what="llm", after=patience, action="the turn is given up"))
             else:
                 self._conversation.failed("llm", f"The language model of '{agent.id}'", error)
-            if not calls:  # else the model is asked again with what came of them
-                self._speak(group, text=_once(APOLOGY), step=step)
+            line = self._conversation.session.on_error
+            if line and not calls:  # else the model is asked again with what came of them
+                self._speak(group, text=_once(line), step=step)
         finally:
             if text is not None:
                 text.close()
             await chunks.aclose()
         return "".join(said), calls
+
+    def _keep_for_return(self, step: int, extra: dict[str, Any]) -> None:
+        for service in RETURNED.intersection(extra):
+            self.returned.setdefault(step, {})[service] = extra[service]
+
+    def _patience(self, settings: ModelSettings) -> float:
+        """Seconds to the first piece of the answer. One that watches itself says better what went wrong."""
+        llm = self._conversation.session.llm_of(self.agent, settings.llm)
+        if llm is None or type(self.agent).llm_node is not Agent.llm_node:
+            return LLM_DEADLINE_S
+        return llm.first_token_timeout + (BACKSTOP_S if llm.watches_itself else 0.0)
 
     def _start_tool(self, call: FunctionToolCall, step: int) -> "asyncio.Task[ToolOutcome]":
         self._conversation.speeches.settle_turn(self)
@@ -328,9 +356,10 @@ class Reply:
         finally:
             self.waits = False
         outcomes = [each.task.result() for each in calls]
-        for each, outcome in zip(calls, outcomes, strict=True):
-            call = each.call
-            ctx.insert(FunctionCall(call_id=call.call_id, name=call.name, arguments=call.arguments))
+        for call in (each.call for each in calls):
+            extra = call.extra or {}
+            ctx.insert(FunctionCall(call_id=call.call_id, name=call.name, arguments=call.arguments, extra=extra))
+        for call, outcome in zip((each.call for each in calls), outcomes, strict=True):
             ctx.insert(
                 FunctionCallOutput(
                     call_id=call.call_id, name=call.name, output=outcome.output, is_error=outcome.is_error
@@ -384,7 +413,8 @@ class Reply:
                 deadline.restart()
                 async for frame in frames:
                     deadline.pause()
-                    self._note_first(frame)
+                    if not self._sounds:
+                        self._note_first(frame)
                     await utterance.feed(frame)
                     text.restart()
             broken = False
@@ -404,7 +434,7 @@ class Reply:
         await text.drain()
 
     def _note_first(self, frame: AudioFrame) -> None:
-        if frame.data and not self._sounds:
+        if frame.data:
             self._sounds = True
             self._post(FirstSample(at=clock.now(), speech_id=self.handle.id))
 
@@ -412,7 +442,8 @@ class Reply:
         broken = True
         try:
             async for frame in audio:
-                self._note_first(frame)
+                if not self._sounds:
+                    self._note_first(frame)
                 await utterance.feed(frame)
             broken = False
         except Exception as error:
@@ -502,6 +533,11 @@ class _Watched:
             pass
 
 
+def has_turn_hook(agent: Agent) -> bool:
+    """Whether it has a say in what is asked about a turn."""
+    return getattr(agent.on_user_turn_completed, "__func__", None) is not Agent.on_user_turn_completed
+
+
 async def _once(text: str) -> AsyncIterator[str]:
     yield text
 
@@ -530,9 +566,9 @@ def _tee(text: AsyncIterable[str]) -> tuple[AsyncIterable[str], AsyncIterable[st
     return through(), copy
 
 
-def _parts(chunk: Any) -> tuple[str, Sequence[FunctionToolCall]]:
+def _parts(chunk: Any) -> tuple[str, Sequence[FunctionToolCall], dict[str, Any] | None]:
     """What an llm_node gives, told apart."""
     if not isinstance(chunk, ChatChunk):
-        return str(chunk), ()
+        return str(chunk), (), None
     delta = chunk.delta
-    return (delta.content or "", delta.tool_calls) if delta is not None else ("", ())
+    return (delta.content or "", delta.tool_calls, delta.extra) if delta is not None else ("", (), None)

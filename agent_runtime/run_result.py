@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Awaitable, Callable, Generator
-from typing import Any
+from typing import Any, Self
 
 from agent_runtime.chat import AgentHandoff, ChatItem, ChatMessage, FunctionCall, FunctionCallOutput
 from agent_runtime.events import ConversationItemAdded, Event
 from agent_runtime.speech import SpeechHandle
+from agent_runtime.trace.log import EventLog
 
 _KINDS = {
     "message": ChatMessage,
@@ -22,20 +23,22 @@ class RunResult:
     ``result = await session.run(user_input="...")``, then ``result.expect.next_event().is_message(role="assistant")``.
     """
 
-    def __init__(self, *, user_input: str, idle: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, log: EventLog, *, user_input: str, idle: Callable[[], Awaitable[None]]) -> None:
         self.user_input = user_input
         self.events: list[ChatItem] = []
         self._idle = idle
         self._handle: SpeechHandle | None = None
-        self._unsubscribe: Callable[[], None] = _nothing
+        self._unsubscribe = log.subscribe(self.take)
         self._expect: RunAssert | None = None
 
     def take(self, event: Event) -> None:
         if isinstance(event, ConversationItemAdded) and getattr(event.item, "role", "") != "user":
             self.events.append(event.item)
 
-    def follow(self, handle: SpeechHandle, unsubscribe: Callable[[], None]) -> None:
-        self._handle, self._unsubscribe = handle, unsubscribe
+    def follow(self, handle: SpeechHandle) -> Self:
+        """The run is over when this speech is, and nothing else is due."""
+        self._handle = handle
+        return self
 
     def done(self) -> bool:
         return self._handle is not None and self._handle.done()
@@ -174,7 +177,3 @@ class EventAssert:
     def _check(self, holds: bool, what: str) -> None:
         if not holds:
             raise AssertionError(f"Expected {what}, got {self._item!r}.\n{self._told}")
-
-
-def _nothing() -> None:
-    """Nothing to end."""

@@ -5,8 +5,7 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import AsyncIterable, Callable, Coroutine, Mapping, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self
+from typing import Any, Generic, Self
 
 from agent_runtime import clock, events
 from agent_runtime.advice import prewarm
@@ -18,6 +17,7 @@ from agent_runtime.chat import ChatContext, ChatMessage
 from agent_runtime.conversation import Conversation
 from agent_runtime.errors import InternalError, UsageError
 from agent_runtime.events import AgentState, UserState
+from agent_runtime.inference.spending import Budget, Spending
 from agent_runtime.listeners import Listeners
 from agent_runtime.listening import Listening
 from agent_runtime.llm import LLM
@@ -28,7 +28,7 @@ from agent_runtime.run_result import RunResult
 from agent_runtime.speech import SpeechHandle
 from agent_runtime.stt import STT, STTContext, keyterms_of
 from agent_runtime.text.transforms import TextTransform, compose
-from agent_runtime.tools import ToolChoice, tool_hint
+from agent_runtime.tools import ToolChoice, Userdata
 from agent_runtime.trace.log import EventLog
 from agent_runtime.trace.recorder import Recorder
 from agent_runtime.tts import TTS
@@ -37,14 +37,7 @@ from agent_runtime.turns.options import TurnHandling, TurnHandlingOptions
 from agent_runtime.types import NOT_GIVEN, NotGivenOr
 from agent_runtime.vad import VAD
 
-if TYPE_CHECKING:
-    from typing_extensions import TypeVar
-
-    Userdata = TypeVar("Userdata", default=Any)
-else:
-    from typing import TypeVar
-
-    Userdata = TypeVar("Userdata")
+APOLOGY = "Sorry, something went wrong. Please say that again."
 
 GRACE_S = 2.0
 """How long `aclose()` waits for tasks that do not end when they are told to."""
@@ -64,6 +57,8 @@ class AgentSession(Generic[Userdata]):
         tts_text_transforms: what is done to a phrase before it is spoken; the history keeps it as it was written.
         userdata: anything; tools find it in their context.
         user_away_timeout: s of silence on both sides until `user_state` is away; None: never.
+        on_error: what is said where a model fails in a turn; None: nothing, there is only the `error` event.
+        budget: what the models may cost.
 
     Raises:
         UsageError: a descriptor that is unknown or cannot be used; see `agent_runtime.inference.descriptor`.
@@ -82,11 +77,14 @@ class AgentSession(Generic[Userdata]):
         tts_text_transforms: Sequence[str | TextTransform] = ("filter_markdown", "filter_emoji"),
         userdata: NotGivenOr[Userdata] = NOT_GIVEN,
         user_away_timeout: float | None = 15.0,
+        on_error: str | None = APOLOGY,
+        budget: Budget | Mapping[str, Any] | None = None,
     ) -> None:
         if isinstance(max_tool_steps, bool) or not isinstance(max_tool_steps, int) or max_tool_steps < 0:
             raise UsageError(f"max_tool_steps is {max_tool_steps!r}; it takes a whole number from 0 on.")
         self.max_tool_steps = max_tool_steps
         self.user_away_timeout = user_away_timeout
+        self.on_error, self.budget = on_error, Budget.of(budget)
         self.text_transform = compose(tts_text_transforms)
         """Makes what a phrase goes through before it is spoken: one for each utterance, as it may remember."""
         self._models = Models(vad=vad, stt=stt, llm=llm, tts=tts)
@@ -158,6 +156,11 @@ class AgentSession(Generic[Userdata]):
         return self._conversation.history if self._conversation is not None else ChatContext.empty()
 
     @property
+    def usage(self) -> Spending:
+        """What its models used and cost so far."""
+        return self._conversation.accounts.spending if self._conversation is not None else Spending()
+
+    @property
     def current_agent(self) -> Agent:
         """Who speaks now; `UsageError` before `start()`."""
         agent = self._conversation.agent if self._conversation is not None else None
@@ -190,11 +193,7 @@ class AgentSession(Generic[Userdata]):
         return callback
 
     def once(self, event: str, callback: Callable[[Any], Any]) -> Any:
-        def call(value: Any) -> None:
-            self.off(event, call)
-            callback(value)
-
-        return self.on(event, call)
+        return self.on(event, self._listeners.once(event, callback))
 
     def off(self, event: str, callback: Callable[[Any], Any]) -> None:
         self._listeners.remove(event, callback)
@@ -283,8 +282,6 @@ class AgentSession(Generic[Userdata]):
                 self._log.subscribe(self._listeners.tell)
                 conversation.post(events.SessionStarted(at=clock.now(), nodes=self._models.labels))
                 conversation.hand_overs.to(agent)
-                if conversation.playout is not None:
-                    self._spawn(conversation.playout.run(), name="playout")
                 for name, ear in self._ear_tasks(conversation, agent):
                     self._spawn(ear, name=name)
                 self._started.set_result(None)
@@ -429,9 +426,7 @@ class AgentSession(Generic[Userdata]):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         await self.aclose()
 
     # Speaking
@@ -466,6 +461,7 @@ class AgentSession(Generic[Userdata]):
         tool_choice: ToolChoice | None = None,
         allow_interruptions: NotGivenOr[bool] = NOT_GIVEN,
         chat_ctx: ChatContext | None = None,
+        llm: LLM | str | None = None,
         priority: int = SpeechHandle.SPEECH_PRIORITY_NORMAL,
     ) -> SpeechHandle:
         """Have the model answer, after what is being said.
@@ -473,12 +469,19 @@ class AgentSession(Generic[Userdata]):
         Args:
             user_input: what the user says, typed rather than spoken.
             instructions: for this one answer, besides the agent's.
+            llm: another model, for this one answer.
             priority: what waits with a lower one is said later.
         """
         if user_input is not None:
             self._refuse_when_ending()
         message = ChatMessage(role="user", content=[user_input]) if isinstance(user_input, str) else user_input
-        request = Request(user_message=message, instructions=instructions, tool_choice=tool_choice, chat_ctx=chat_ctx)
+        request = Request(
+            user_message=message,
+            instructions=instructions,
+            tool_choice=tool_choice,
+            chat_ctx=chat_ctx,
+            llm=self._models.llm_of(self.current_agent, llm) if llm is not None else None,
+        )
         return self._started_conversation.speeches.speak(
             "generate_reply",
             request,
@@ -502,12 +505,9 @@ class AgentSession(Generic[Userdata]):
         conversation = self._started_conversation
         self._refuse_in_tool("run()")
         self._refuse_when_ending()
-        result = RunResult(user_input=user_input, idle=conversation.states.idle)
-        unsubscribe = self._log.subscribe(result.take)
+        result = RunResult(self._log, user_input=user_input, idle=conversation.states.idle)
         conversation.speeches.interrupt(force=False)
-        handle = self.generate_reply(user_input=user_input)
-        result.follow(handle, unsubscribe)
-        return result
+        return result.follow(self.generate_reply(user_input=user_input))
 
     def update_options(self, *, turn_detection: NotGivenOr[str | TurnDetector | None] = NOT_GIVEN) -> None:
         """Change how turns end, from now on; before `start()` too.
@@ -574,15 +574,15 @@ class AgentSession(Generic[Userdata]):
         if self._listening is not None and (overridden or (self.stt is not None and self.stt.uses_tools)):
             self._listening.renew()
 
-    def llm_of(self, agent: Agent) -> LLM | None:
-        return self._models.llm_of(agent)
+    def llm_of(self, agent: Agent, instead: LLM | str | None = None) -> LLM | None:
+        return self._models.llm_of(agent, instead)
 
     def tts_of(self, agent: Agent) -> TTS | None:
         return self._models.tts_of(agent)
 
     def stt_context(self, agent: Agent) -> STTContext:
         """What the recogniser may know: the application's terms and the agent's tools."""
-        return STTContext(keyterms=self._keyterms, tools=[tool_hint(tool) for tool in agent.tools])
+        return STTContext(keyterms=self._keyterms, tools=agent.tool_context.hints())
 
     def engine_restarted(self, engine: str) -> Callable[[str], None]:
         def note(reason: str) -> None:

@@ -17,7 +17,7 @@ from agent_runtime.audio.frame import OUTPUT_RATE
 from agent_runtime.chat import ChatMessage
 from agent_runtime.errors import UsageError
 from agent_runtime.nodes.playout import Utterance
-from agent_runtime.reply import Reply, Request, Spoken
+from agent_runtime.reply import Reply, Request, Spoken, has_turn_hook
 from agent_runtime.speech import SpeechHandle, SpeechSource
 from agent_runtime.turns import signals
 from agent_runtime.turns.ledger import Heard
@@ -95,16 +95,17 @@ class Speeches:
             if not request.is_turn:
                 self.settle_turn(reply)
         self.queue.insert(self._place(handle.priority), reply)
+        now = clock.now()
         self._conversation.post(
             events.SpeechCreated(
-                at=clock.now(),
+                at=now,
                 speech_id=handle.id,
                 source=handle.source,
                 user_initiated=handle.turn is None,
                 turn=handle.turn,
             )
         )
-        self._conversation.tell(signals.ReplyPlanned(clock.now(), self.queue[0].handle.allow_interruptions))
+        self._conversation.tell(signals.ReplyPlanned(now, self.queue[0].handle.allow_interruptions))
         self._advance()
 
     def _place(self, priority: int) -> int:
@@ -145,8 +146,7 @@ class Speeches:
         """Begin a reply to a turn that will probably end with these words."""
         self.discard("another reading")
         agent = self._conversation.current_agent
-        hooked = type(agent).on_user_turn_completed is not Agent.on_user_turn_completed  # it decides what is asked
-        if self.queue or self.ended or hooked:
+        if self.queue or self.ended or has_turn_hook(agent):
             return
         message = ChatMessage(role="user", content=[transcript])
         reply = self._made(
@@ -160,9 +160,9 @@ class Speeches:
         self._prepared = reply
         self._start(reply)
 
-    def check_prepared(self, transcript: str) -> None:
-        """Throw away what was made ahead for other words than these."""
-        if self._prepared is not None and self._prepared.transcript != transcript:
+    def check_prepared(self) -> None:
+        """Throw away what was made ahead for other words than the user's turn has by now."""
+        if self._prepared is not None and self._prepared.transcript != self._conversation.machine.pending_transcript:
             self.discard("the user went on")
 
     def discard(self, reason: str) -> None:
@@ -183,8 +183,8 @@ class Speeches:
 
     def answer(self, message: ChatMessage, turn: int) -> None:
         """The user's turn is final: its reply, or the one that was made ahead for the same words."""
-        prepared, text = self._prepared, message.text_content or ""
-        if prepared is None or not prepared.fits(text):
+        prepared = self._prepared
+        if prepared is None or not prepared.fits(message.text_content or ""):
             self.discard("the turn ended otherwise")
             self.speak("generate_reply", Request(user_message=message, is_turn=True), turn=turn)
             return
@@ -345,8 +345,13 @@ class Speeches:
             )
         )
         if text and reply.request.add_to_chat_ctx:
+            missing = bool(rest) or (cut and not utterance.is_whole)
             item = ChatMessage(
-                role="assistant", content=[text], interrupted=cut or bool(rest), created_at=spoken.created_at
+                role="assistant",
+                content=[text],
+                interrupted=missing,
+                extra=reply.returned.get(spoken.step, {}),
+                created_at=spoken.created_at,
             )
             self._conversation.add_item(item, reply)
 
@@ -356,6 +361,11 @@ class Speeches:
         )
 
     # Look-ups
+
+    @property
+    def is_due(self) -> bool:
+        """Whether anything is to be said yet."""
+        return any(not reply.handle.interrupted and not reply.is_over for reply in self.queue)
 
     def of(self, agent: Agent) -> bool:
         """Whether a speech of this agent is under way."""
@@ -388,9 +398,7 @@ class Speeches:
     def heard_now(self) -> str:
         """What was heard of the utterance that sounds."""
         playout = self._conversation.playout
-        if playout is None or playout.current is None:
-            return ""
-        return playout.heard_now
+        return playout.heard_now if playout is not None else ""
 
     @property
     def speaking_id(self) -> str:
@@ -398,5 +406,8 @@ class Speeches:
         return reply.handle.id if reply is not None else ""
 
     def _spoken(self, utterance: Utterance) -> tuple[Reply, Spoken] | None:
-        pairs = ((reply, spoken) for reply in self.queue for spoken in reply.spoken)
-        return next((pair for pair in pairs if pair[1].utterance is utterance), None)
+        for reply in self.queue:
+            for spoken in reply.spoken:
+                if spoken.utterance is utterance:
+                    return reply, spoken
+        return None

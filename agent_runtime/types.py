@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 from agent_runtime.errors import UsageError
 
 if TYPE_CHECKING:
+    from agent_runtime.llm import LLM
     from agent_runtime.tools import ToolChoice
 
 T = TypeVar("T")
@@ -36,6 +37,8 @@ class ModelSettings:
     """What a node is told about this one request."""
 
     tool_choice: "ToolChoice | None" = None
+    llm: "LLM | str | None" = None
+    """Another model than the agent's or the session's."""
 
 
 @dataclass(frozen=True, slots=True)

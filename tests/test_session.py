@@ -27,7 +27,7 @@ from agent_runtime.events import (
 )
 from agent_runtime.io.memory import ClockSink
 from agent_runtime.llm import ChatChunk, ChoiceDelta, FunctionToolCall
-from agent_runtime.reply import APOLOGY
+from agent_runtime.session import APOLOGY
 from agent_runtime.stt import RecognizeStream, SpeechEvent, SpeechEventType, STTContext
 from agent_runtime.testing.scripted import (
     Call,
@@ -40,7 +40,7 @@ from agent_runtime.testing.scripted import (
     ScriptedTTS,
     ScriptedVAD,
 )
-from agent_runtime.tools import INTERNAL_ERROR, FunctionTool
+from agent_runtime.tools import INTERNAL_ERROR, Tool
 from agent_runtime.types import ModelSettings
 from tests.scripted_call import Plain, Told, call
 
@@ -1168,7 +1168,7 @@ def test_two_calls_under_one_id_have_an_outcome_each() -> None:
             return f"r{x}"
 
         async def llm_node(
-            self, chat_ctx: ChatContext, tools: list[FunctionTool], model_settings: ModelSettings
+            self, chat_ctx: ChatContext, tools: list[Tool], model_settings: ModelSettings
         ) -> AsyncIterator[ChatChunk | str]:
             if any(isinstance(item, FunctionCallOutput) for item in chat_ctx.items):
                 yield "Both done."

@@ -10,7 +10,7 @@ from agent_runtime.errors import EngineDied, EngineStalled, UsageError
 from agent_runtime.llm import ChatChunk
 from agent_runtime.stt import SpeechEvent
 from agent_runtime.text.phrases import Phrase, PhraseSplitter
-from agent_runtime.tools import FunctionTool
+from agent_runtime.tools import Tool
 from agent_runtime.tts import TTS
 from agent_runtime.types import ModelSettings
 
@@ -34,10 +34,10 @@ async def stt_node(
 
 
 def llm_node(
-    agent: "Agent", chat_ctx: ChatContext, tools: list[FunctionTool], model_settings: ModelSettings
+    agent: "Agent", chat_ctx: ChatContext, tools: list[Tool], model_settings: ModelSettings
 ) -> AsyncIterator[ChatChunk]:
     """The agent's or the session's language model. What it gives is the model's own stream; closing that stops the model."""
-    llm = agent.session.llm_of(agent)
+    llm = agent.session.llm_of(agent, model_settings.llm)
     if llm is None:
         raise UsageError("This session has no language model; give AgentSession(llm=...), for example 'local/rules'.")
     return aiter(llm.chat(chat_ctx=chat_ctx, tools=tools, tool_choice=model_settings.tool_choice))
@@ -52,12 +52,16 @@ async def tts_node(
     spoken (an emoji) becomes an empty frame, so that its text is not lost. Words for which the engine gives no sound
     are lost: nobody has heard them.
     """
-    tts = agent.session.tts_of(agent)
+    session = agent.session
+    tts = session.tts_of(agent)
     if tts is None:
         raise UsageError("This session has no synthesiser; give AgentSession(tts=...), for example 'local/espeak'.")
-    splitter = PhraseSplitter(agent.session.text_transform())
-    async with aclosing(_phrases(splitter, text)) as phrases:
-        async for phrase in phrases:
+    splitter = PhraseSplitter(session.text_transform())
+    pieces = aiter(text)
+    piece: str | None = ""
+    while piece is not None:
+        piece = await anext(pieces, None)
+        for phrase in splitter.push(piece) if piece is not None else splitter.flush():
             speaking = _Speaking(agent, tts, phrase)
             while speaking.text:
                 try:
@@ -71,14 +75,6 @@ async def tts_node(
                 yield AudioFrame(b"", tts.sample_rate, text=phrase.raw, spoken="")
 
 
-async def _phrases(splitter: PhraseSplitter, text: AsyncIterable[str]) -> AsyncGenerator[Phrase]:
-    async for token in text:
-        for phrase in splitter.push(token):
-            yield phrase
-    for phrase in splitter.flush():
-        yield phrase
-
-
 class _Speaking:
     """A phrase on its way through the engine, and how far it has come.
 
@@ -90,14 +86,14 @@ class _Speaking:
         """What is still to be spoken."""
         self.told = False
         """Whether a frame has carried the phrase's text."""
-        self._session = agent.session
+        self._session = session = agent.session
         self._tts = tts
         self._phrase = phrase
         self._spoken_s = 0.0
         self._words: list[tuple[float, str]] = []  # when each ends, in seconds
         self._restarted = False
         if self.text:
-            agent.session.phrase_ready(phrase.raw)
+            session.phrase_ready(phrase.raw)
 
     def labelled(self, frame: AudioFrame) -> AudioFrame:
         """Account for `frame`; the first one gets the text."""

@@ -23,10 +23,10 @@ from agent_runtime.audio.endpoints import AudioSource
 from agent_runtime.audio.frame import AudioFrame
 from agent_runtime.errors import ProviderError
 from agent_runtime.events import Event
-from agent_runtime.llm import LLM, ChatChunk, LLMStream
+from agent_runtime.llm import LLM, ChatChunk, LLMStream, reporting
 from agent_runtime.stt import STT, RecognizeStream, SpeechEvent, STTContext
 from agent_runtime.tape.conductor import Conductor, Mark
-from agent_runtime.tools import FunctionTool, ToolChoice
+from agent_runtime.tools import Tool, ToolChoice
 from agent_runtime.trace import codec
 from agent_runtime.trace.tape import Json, Tape, unpack, unpack_floats
 from agent_runtime.tts import TTS
@@ -184,6 +184,24 @@ class Answers:
         """
         asked = answer.asked_at if answer.asked_at is not None else clock.now()
         text = aiter(pulls) if pulls is not None else None
+        accounts = [got for _, got in answer.items if "call" in got]
+        try:
+            async for item in self._items(answer, asked, text, accounts, from_the_sound=from_the_sound):
+                yield item
+        finally:
+            if self.conductor.exact:  # it is closed, and that is when these came
+                for got in accounts:
+                    _account(got)
+
+    async def _items(
+        self,
+        answer: Answer,
+        asked: float,
+        text: AsyncIterator[str] | None,
+        accounts: list[Json],
+        *,
+        from_the_sound: bool,
+    ) -> AsyncGenerator[Any]:
         for number, got in answer.items:
             if "pull" in got:
                 await _pull(text, got["pull"])
@@ -194,6 +212,9 @@ class Answers:
             await self.conductor.arrival(mark, mark.at if from_the_sound else due(mark, answer.mark, asked))
             if "restart" in got or "phrase" in got:
                 self.tell(got)
+            elif "call" in got:
+                accounts.remove(got)
+                _account(got)
             else:
                 yield codec.item_back(got, self._sound(number, got))
         cut = answer.end is not None and answer.end.get("left")
@@ -217,6 +238,13 @@ class Answers:
             pass
         assert answer.end is not None
         return answer.end
+
+
+def _account(got: Json) -> None:
+    """Report what a request to a model came to."""
+    report = reporting.get()
+    if report is not None:
+        report(codec.model_call_back(got["call"]))
 
 
 def due(mark: Mark, asked_then: Mark, asked_now: float) -> float:
@@ -335,9 +363,7 @@ class TapeLLM(LLM):
         self._answers = answers
         self.label = label
 
-    def chat(
-        self, *, chat_ctx: Any, tools: Sequence[FunctionTool] = (), tool_choice: ToolChoice | None = None
-    ) -> LLMStream:
+    def chat(self, *, chat_ctx: Any, tools: Sequence[Tool] = (), tool_choice: ToolChoice | None = None) -> LLMStream:
         answer = self._answers.find("llm", codec.last_said(chat_ctx))
         end = answer.end
         if not answer.items and end is not None and end.get("error") and end["m"][0] == answer.mark.at:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_runtime.agent import Agent
 from agent_runtime.chat import ChatContext
-from agent_runtime.tools import CallLike, FunctionTool, RunContext, ToolContext, ToolOutcome, function_tool
+from agent_runtime.tools import CallLike, FunctionTool, RunContext, Tool, ToolContext, ToolOutcome, function_tool
 from agent_runtime.trace import codec
 from agent_runtime.trace.tape import Json
 
@@ -94,7 +94,7 @@ class _Part:
 
 
 class _TapeTools(ToolContext):
-    def __init__(self, cast: Cast, ref: int, tools: list[FunctionTool]) -> None:
+    def __init__(self, cast: Cast, ref: int, tools: list[Tool]) -> None:
         super().__init__(tools)
         self._cast = cast
         self._ref = ref

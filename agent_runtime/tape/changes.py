@@ -10,7 +10,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from agent_runtime.errors import UsageError
 from agent_runtime.inference.descriptor import Kind
 from agent_runtime.trace.tape import Json
-from agent_runtime.turns.options import TurnHandling
+from agent_runtime.turns.options import TurnHandling, check_number
 
 NODES: tuple[Kind, ...] = ("vad", "stt", "llm", "tts")
 
@@ -53,12 +53,14 @@ class Changes:
             if kind is not None:
                 nodes[kind] = value
             elif key in SESSION:
+                if value is not None or key != "user_away_timeout":
+                    check_number(key, value, whole=key == "max_tool_steps")
                 session[key] = value
             elif key in _handling_keys():
                 _put(handling, key.split(".")[1:], value)
             else:
                 raise UsageError(_unknown(key))
-        TurnHandling.of(handling if _is_whole(handling) else None)  # type: ignore[arg-type]
+        _check(handling)
         return cls(nodes, session, handling, told)
 
     def beside(self, session: Json, handling: Json) -> "Changes":
@@ -99,9 +101,12 @@ def _shallow(value: Any) -> Json:
     return {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
 
 
-def _is_whole(handling: Json) -> bool:
-    """Whether the delays can be checked without those of the tape."""
-    return "endpointing" not in handling
+def _check(handling: Json) -> None:
+    """Refuse what cannot be, whatever the tape's settings are; whether the delays fit each other is seen with those."""
+    for name, value in handling.get("endpointing", {}).items():
+        check_number(f"turn_handling endpointing {name}", value)
+    rest = {name: value for name, value in handling.items() if name != "endpointing"}
+    TurnHandling.of(rest)  # type: ignore[arg-type]
 
 
 def _split(one: str) -> tuple[str, Any]:

@@ -429,10 +429,13 @@ class _Call:
             if line["type"] != "conversation_item_added" or item.get("type") != ChatMessage.type:
                 continue
             who = "user" if item["role"] == "user" else "agent" if item["role"] == "assistant" else None
+            if who is None:
+                continue
             text = " ".join(str(part) for part in item["content"])
-            if who is not None and '"' not in text:
-                counts[who] = counts.get(who, 0) + 1
-                found.append(f'history {who} {counts[who]} is "{self._words(text)}"')
+            counts[who] = counts.get(who, 0) + 1
+            found.append(f'history {who} {counts[who]} is "{self._words(text)}"')
+            if item["interrupted"]:
+                found.append(f"history {who} {counts[who]} is interrupted")
         found += [
             f"user turn {line['turn']} is committed within {WITHIN_S:g} s of {line['t']:.3f}"
             for line in self._lines

@@ -1,6 +1,7 @@
 """A call again, from its tape: the same session in virtual time, with what came from outside taken from the tape."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 from agent_runtime import clock, events
 from agent_runtime.audio.frame import AudioFrame
 from agent_runtime.chat import ChatContext, ChatMessage
+from agent_runtime.errors import UsageError
 from agent_runtime.events import Event
 from agent_runtime.session import AgentSession
 from agent_runtime.tape.answers import Answers, TapeDetector, TapeLLM, TapeSource, TapeSTT, TapeTTS, TapeVAD, due
@@ -22,7 +24,7 @@ from agent_runtime.tape.positions import TapeSink, delays_of
 from agent_runtime.testing.result import CallResult, Said, new_tracks
 from agent_runtime.text.transforms import compose
 from agent_runtime.trace.log import event_of
-from agent_runtime.trace.tape import Json, Tape
+from agent_runtime.trace.tape import Json, Tape, is_tape, read_tape
 from agent_runtime.turns.detectors import TextDetector
 from agent_runtime.turns.options import TurnHandling
 from agent_runtime.types import NOT_GIVEN
@@ -92,7 +94,10 @@ class Replay:
         return None if len(self.lines) == len(self.was) else min(len(self.lines), len(self.was))
 
 
-_TIMES = ("t", "onset", "last_voiced", "transcribed_at", "position", "delay", "audio", "after")
+_TIMES = (
+    *("t", "onset", "last_voiced", "transcribed_at", "position", "delay", "audio", "after"),
+    *("requested_at", "first_token_at"),
+)
 
 
 def _timeless(line: Json) -> Json:
@@ -104,11 +109,13 @@ def replay(tape: Tape, changes: Changes | None = None, *, record: str | Path | N
 
     Args:
         changes: what is to be otherwise.
-        record: where the tape of the replay goes.
+        record: where the tape of the replay goes; that of another replay there makes way, a recorded call does not.
 
     Raises:
-        UsageError: there is no call on the tape, or a change cannot be.
+        UsageError: there is no call on the tape, a change cannot be, or something stands where its tape is to go.
     """
+    if record is not None:
+        _make_way(Path(record))
     told = tape.first("call")
     changes = (changes or Changes()).beside(told["session"], told["turn_handling"])
     started = float(told["started"])
@@ -117,6 +124,13 @@ def replay(tape: Tape, changes: Changes | None = None, *, record: str | Path | N
         loop = runner.get_loop()
         assert isinstance(loop, ReplayLoop)
         return runner.run(_Machine(tape, told, changes, loop).run(record))
+
+
+def _make_way(path: Path) -> None:
+    """Remove the tape of a replay: it can be made again."""
+    with contextlib.suppress(UsageError):  # no tape, or one that cannot be read: not ours to remove
+        if is_tape(path) and any(read_tape(path).of("replay")):
+            path.unlink()
 
 
 class _Machine:
@@ -166,6 +180,8 @@ class _Machine:
         except Exception:
             if not self._log:  # else it ended at once, and the log says why
                 raise
+        if session.recorder is not None:
+            session.recorder.tape.write({"r": "replay", "of": self._tape.path.name})
         try:
             await self._wait()
         finally:

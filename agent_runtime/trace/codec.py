@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from agent_runtime import errors
 from agent_runtime.audio.frame import AudioFrame, TimedWord
 from agent_runtime.chat import ChatContext, ChatMessage, FunctionCallOutput
-from agent_runtime.llm import ChatChunk, ChoiceDelta, CompletionUsage, FunctionToolCall
+from agent_runtime.content import CONTENT_TYPES, outline
+from agent_runtime.llm import ChatChunk, ChoiceDelta, CompletionUsage, FunctionToolCall, ModelCall
 from agent_runtime.stt import SpeechData, SpeechEvent, SpeechEventType
 from agent_runtime.tools import StopResponse, ToolOutcome
 from agent_runtime.trace.tape import Json, pack, unpack
@@ -42,8 +43,10 @@ def plain(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else repr(value)
+    if isinstance(value, CONTENT_TYPES):  # pictures have no place on a tape
+        return value.outline()
     if isinstance(value, Mapping):
-        return {str(key): plain(each) for key, each in value.items()}
+        return {str(key): plain(each) for key, each in outline(value).items()}
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
     if isinstance(value, ChatContext):
@@ -106,7 +109,7 @@ def agent(agent: "Agent", hooks: tuple[str, ...], nodes: tuple[str, ...]) -> Jso
             "description": tool.description if tool.worked_out else "",
             "parameters": plain(tool.parameters) if tool.worked_out else {"type": "object", "properties": {}},
         }
-        for tool in agent.tools
+        for tool in agent.tool_context.values()
     ]
     own = {
         kind: None if node is None else node if isinstance(node, str) else node.label or type(node).__name__
@@ -189,6 +192,16 @@ def item_back(told: Json, sound: bytes = b"") -> Any:
     if "chunk" in told:
         return _chunk_back(told["chunk"])
     return told["text"]
+
+
+def model_call(call: ModelCall) -> Json:
+    """What a request to a model came to."""
+    return dataclasses.asdict(call)
+
+
+def model_call_back(told: Json) -> ModelCall:
+    usage = told["usage"]
+    return ModelCall(**{**told, "usage": CompletionUsage(**usage) if usage is not None else None})
 
 
 def _chunk_back(told: Json) -> ChatChunk:

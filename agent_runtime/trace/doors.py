@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from agent_runtime.audio.endpoints import AudioSink, AudioSource
 from agent_runtime.audio.frame import AudioFrame
-from agent_runtime.llm import LLM, ChatChunk, LLMStream
+from agent_runtime.llm import LLM, ChatChunk, LLMStream, ModelCall, reporting
 from agent_runtime.stt import STT, RecognizeStream, SpeechEvent, STTContext
-from agent_runtime.tools import FunctionTool, ToolChoice
+from agent_runtime.tools import Tool, ToolChoice
 from agent_runtime.trace import codec
 from agent_runtime.trace.tape import pack, pack_floats
 from agent_runtime.tts import TTS
@@ -42,6 +42,8 @@ class Ask:
         self._over = False
 
     def got(self, **values: Any) -> None:
+        if self._over:  # a model that lost a race, and ends later
+            return
         recorder = self._recorder
         frame = values.pop("frame", None)
         told = {"r": "got", "id": self.id, "m": recorder.mark(), **values}
@@ -284,15 +286,14 @@ class TapedLLM(LLM):
     def __init__(self, recorder: "Recorder", llm: LLM) -> None:
         self._recorder = recorder
         self._llm = llm
-        self.label = llm.label
+        self.label, self.model, self.provider = llm.label, llm.model, llm.provider
         self.leaves_machine = llm.leaves_machine
+        self.first_token_timeout, self.watches_itself = llm.first_token_timeout, llm.watches_itself
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._llm, name)
 
-    def chat(
-        self, *, chat_ctx: Any, tools: Sequence[FunctionTool] = (), tool_choice: ToolChoice | None = None
-    ) -> LLMStream:
+    def chat(self, *, chat_ctx: Any, tools: Sequence[Tool] = (), tool_choice: ToolChoice | None = None) -> LLMStream:
         ask = self._recorder.ask("llm", **codec.question(chat_ctx), choice=codec.plain(tool_choice))
         try:
             stream = self._llm.chat(chat_ctx=chat_ctx, tools=tools, tool_choice=tool_choice)
@@ -311,7 +312,39 @@ class _TapedAnswer(LLMStream):
         self._stream = stream
 
     def generate(self) -> AsyncIterator[ChatChunk]:
-        return self._ask.through(self._stream)
+        return self._ask.through(_Accounted(self._ask, self._stream))
+
+
+class _Accounted:
+    """An answer, with what its requests to models came to: that is recorded among its pieces."""
+
+    def __init__(self, ask: Ask, stream: LLMStream) -> None:
+        self._ask = ask
+        self._chunks = aiter(stream)
+        self._close = stream.aclose
+        self._report = reporting.get()
+
+    def __aiter__(self) -> AsyncIterator[ChatChunk]:
+        return self
+
+    async def __anext__(self) -> ChatChunk:
+        token = reporting.set(self._note)
+        try:
+            return await anext(self._chunks)
+        finally:
+            reporting.reset(token)
+
+    async def aclose(self) -> None:
+        token = reporting.set(self._note)
+        try:
+            await self._close()
+        finally:
+            reporting.reset(token)
+
+    def _note(self, call: ModelCall) -> None:
+        self._ask.got(call=codec.model_call(call))
+        if self._report is not None:
+            self._report(call)
 
 
 class TapedTTS(TTS):

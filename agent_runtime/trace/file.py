@@ -12,6 +12,20 @@ from agent_runtime.errors import UsageError
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def check_new(path: Path) -> None:
+    """Look whether a file can be made there, before anything is done for it.
+
+    Raises:
+        UsageError: something stands there, or the folder is not there.
+    """
+    if path.is_dir():
+        raise UsageError(f"'{path}' is a folder; name a file in it.")
+    if os.path.lexists(path):
+        raise UsageError(f"'{path}' exists, and what was recorded is not replaced; remove it or choose another name.")
+    if not path.parent.is_dir():
+        raise UsageError(f"Cannot write '{path}': there is no folder '{path.parent}'; make it or choose another name.")
+
+
 class CallFile:
     """Bytes at given places of a new file.
 
@@ -21,15 +35,23 @@ class CallFile:
 
     Not buffered: what was written is with the system at once and survives the death of this process, and a full disk is
     noticed by the write that met it, not by a close.
+
+    Args:
+        new: a file that stands there is not replaced: `UsageError`.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, on_error: Callable[[OSError], None] | None = None) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, on_error: Callable[[OSError], None] | None = None, new: bool = False
+    ) -> None:
         self.path = Path(path)
         self.error: OSError | None = None
         self._on_error = on_error
         self._raw: io.FileIO | None = None
         try:
-            self._raw = io.FileIO(self.path, "w")
+            self._raw = io.FileIO(self.path, "x" if new else "w")
+        except FileExistsError:
+            check_new(self.path)
+            raise
         except OSError as error:
             if error.errno not in _NO_ROOM:
                 raise UsageError(

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from agent_runtime import events as events_module
+from agent_runtime.content import CONTENT_TYPES, outline
 from agent_runtime.errors import UsageError
 from agent_runtime.events import Event
 from agent_runtime.trace.file import CallFile
@@ -223,9 +224,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return _plain(value.value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items() if key not in _NOT_TOLD}
+        return {str(key): _plain(item) for key, item in outline(value).items() if key not in _NOT_TOLD}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, CONTENT_TYPES):  # pictures have no place in a log
+        return value.outline()
     if callable(to_dict := getattr(value, "to_dict", None)):
         return _plain(to_dict())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -24,6 +24,7 @@ do       the application did something: `what`, `args`; `in` says that it did so
          that it did so within that tool or hook
 answer   what the application's detector, mute function or text transform said
 played   the played position of a device, at the times at which somebody asked for it
+replay   the call is a replay, `of` a tape of that name
 """
 
 import asyncio
@@ -108,7 +109,7 @@ class Recorder:
         """Record this call, which is about to start with that agent; the source and the sink that it is to have.
 
         Raises:
-            UsageError: the file cannot be made.
+            UsageError: the file cannot be made, or there is one.
         """
         recorder = session.recorder = cls(session, TapeWriter(path, secrets=codec.secrets()), source, sink)
         recorder._first = agent
@@ -283,8 +284,8 @@ class Recorder:
 
     # Nodes, tools, hooks
 
-    def _node_of(self, original: Callable[["Agent"], Any], agent: "Agent") -> Any:
-        node = original(agent)
+    def _node_of(self, original: Callable[..., Any], *whose: Any) -> Any:
+        node = original(*whose)
         if node is None:
             return None
         if id(node) not in self._nodes:

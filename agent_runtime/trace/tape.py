@@ -45,7 +45,7 @@ class TapeWriter:
         secrets: what must not enter the file, whatever it stands in; it is replaced by ``***``.
 
     Raises:
-        UsageError: the file cannot be made.
+        UsageError: the file cannot be made, or there is one already: what was recorded is not replaced.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class TapeWriter:
         secrets: tuple[str, ...] = (),
         on_error: Callable[[OSError], None] | None = None,
     ) -> None:
-        self._file = CallFile(path, on_error=on_error)
+        self._file = CallFile(path, on_error=on_error, new=True)
         self._secrets = secrets
         self._size = 0
         self._append(NAME + b"%d\n" % VERSION)
