@@ -24,6 +24,7 @@ from agent_runtime.io.keys import restore
 from agent_runtime.session import AgentSession
 from agent_runtime.trace.log import JsonlWriter
 from agent_runtime.trace.recording import CallRecorder
+from agent_runtime.trace.tape import TapeWriter
 from agent_runtime.worker.job import JobContext
 from agent_runtime.worker.server import AgentServer
 
@@ -91,6 +92,7 @@ class Kept:
     """Machine time that each engine took, where it is measured."""
     length_s: float = 0.0
     signal: int | None = None
+    tape: TapeWriter | None = None
 
 
 class Recorder:
@@ -322,6 +324,8 @@ class ConsoleCall:
             watch = getattr(node, "watch", None)
             if watch is not None and node is not None:
                 self.kept.machine_s[node.label] = watch.seconds
+        if session.recorder is not None:
+            self.kept.tape = session.recorder.tape
         events = self.kept.events
         if events:
             self.kept.length_s = events[-1].at - events[0].at

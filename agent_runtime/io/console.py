@@ -18,6 +18,7 @@ from agent_runtime.io.controls import SessionControls, read_keys
 from agent_runtime.io.memory import ClockSink
 from agent_runtime.io.terminal import TerminalView
 from agent_runtime.io.wav import WavSource
+from agent_runtime.trace.file import check_new
 from agent_runtime.trace.table import call_table
 from agent_runtime.trace.waterfall import waterfalls
 
@@ -69,7 +70,9 @@ def console(options: argparse.Namespace, server: Callable[[], "AgentServer"], sc
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Refuse options that would go without effect."""
+    """Refuse options that would go without effect, and a tape where something stands."""
+    if options.record is not None:
+        check_new(Path(options.record))
     if options.text:
         idle = {"--input": options.input, "--now": options.now, "--realtime": options.realtime or None}
     elif options.input is not None:
@@ -292,7 +295,10 @@ def _in_text(server: "AgentServer", options: argparse.Namespace) -> int:
             )
             return await one.run()
 
-    return _status(asyncio.run(call()))
+    kept = asyncio.run(call())
+    whole = _tell_files(kept, None)
+    status = _status(kept)
+    return status if whole or status else 1
 
 
 async def _typed(session: "AgentSession[Any]", view: TerminalView) -> None:
@@ -313,9 +319,26 @@ def _report(kept: Kept, recorder: Recorder | None, *, title: str) -> int:
     if kept.machine_s and kept.length_s:
         took = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in kept.machine_s.items())
         print(f"\nmachine time for {kept.length_s:.1f} s of call: {took}")
-    whole = recorder is None or _draw(kept, recorder)
+    whole = _tell_files(kept, recorder)
     status = _status(kept)
     return status if whole or status else 1
+
+
+def _tell_files(kept: Kept, recorder: Recorder | None) -> bool:
+    """Draw the call, and say what was written; whether it is all there."""
+    drawn = recorder is not None and _draw(kept, recorder)
+    written = [recorder.folder / name for name in FILES] if recorder is not None and drawn else []
+    tape = kept.tape
+    if tape is not None and tape.error is None:
+        written.append(tape.path)
+    elif tape is not None and tape.error is not None:
+        why = tape.error.strerror or tape.error
+        _complain(
+            f"Cannot write {tape.path}: {why}; the tape ends before the call. Make room, or name another --record."
+        )
+    if written:
+        print(f"written: {', '.join(map(str, written))}")
+    return (drawn or recorder is None) and (tape is None or tape.error is None)
 
 
 def _draw(kept: Kept, recorder: Recorder) -> bool:
@@ -332,7 +355,6 @@ def _draw(kept: Kept, recorder: Recorder) -> bool:
     except OSError as error:
         _complain(f"Cannot write {folder / 'call.svg'}: {error.strerror or error}; make room, or name another --out.")
         return False
-    print(f"written: {', '.join(str(folder / name) for name in ('call.wav', 'call.svg', 'call.jsonl'))}")
     return True
 
 

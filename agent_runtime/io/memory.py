@@ -21,7 +21,8 @@ class MemorySource(AudioSource):
 
     def __init__(self, *, room_s: float = 10.0) -> None:
         self._frames: Channel[AudioFrame] = Channel(math.ceil(room_s / FRAME_S))
-        self._rest = bytearray()
+        self._rest = b""
+        self._hear: Callable[[AudioFrame], None] = self._frames.put
 
     @property
     def dropped(self) -> int:
@@ -32,12 +33,13 @@ class MemorySource(AudioSource):
         """Take int16 mono sound at 16 kHz, of any length, whose last sample has come in now."""
         if self._frames.closed:
             return
-        self._rest += pcm
+        pcm = self._rest + bytes(pcm)
+        whole = len(pcm) - len(pcm) % _FRAME_BYTES
+        self._rest = pcm[whole:]
         now = clock.now()
-        while len(self._rest) >= _FRAME_BYTES:
-            at = now - len(self._rest) / (2 * INPUT_RATE)
-            self._frames.put(AudioFrame(bytes(self._rest[:_FRAME_BYTES]), INPUT_RATE, at=at))
-            del self._rest[:_FRAME_BYTES]
+        for start in range(0, whole, _FRAME_BYTES):
+            at = now - (len(pcm) - start) / (2 * INPUT_RATE)
+            self._hear(AudioFrame(pcm[start : start + _FRAME_BYTES], INPUT_RATE, at=at))
 
     def close(self) -> None:
         """The caller is gone; what was pushed is still heard."""
@@ -46,6 +48,14 @@ class MemorySource(AudioSource):
     async def frames(self) -> AsyncIterator[AudioFrame]:
         async for frame in self._frames:
             yield frame
+
+    async def listen(self, hear: Callable[[AudioFrame], None]) -> None:
+        self._hear = hear
+        try:
+            async for frame in self._frames:  # what was pushed before; then this waits for the end
+                hear(frame)
+        finally:
+            self._hear = self._frames.put
 
     async def aclose(self) -> None:
         self._frames.clear()

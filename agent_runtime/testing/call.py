@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from agent_runtime import clock, virtual
 from agent_runtime.agent import Agent
@@ -34,7 +34,10 @@ class SimulatedCall:
     Attributes:
         vad, stt, llm, tts: the nodes: scripted ones, until something else is put in their place before the call begins
             (a node, a descriptor, or None for no such node).
+        begun: how many calls have begun in this process.
     """
+
+    begun: ClassVar[int] = 0
 
     def __init__(self, caller: Caller | None = None, *, name: str = "a call") -> None:
         self.caller = caller or Caller()
@@ -77,6 +80,7 @@ class SimulatedCall:
         if self.session is not None:
             raise UsageError("A simulated call has one session; give it other agents with session.update_agent(...).")
         self.session = session
+        SimulatedCall.begun += 1
         session.log.subscribe(self._take)
         session.log.subscribe(self.caller.take)
         self.caller.on_frame = self._hear_caller
@@ -207,6 +211,7 @@ def simulate(scenario: Scenario | Mapping[str, Any], *, agent: Agent | None = No
     """Make the call of a scenario, in virtual time.
 
     Args:
+        scenario: or its plain values, in which nodes and what `AgentSession` takes (a turn detector) may be objects.
         agent: who is called, instead of one that has nothing but the scenario's instructions, greeting and tools.
 
     Raises:
@@ -239,7 +244,7 @@ def judged(result: CallResult, scenario: Scenario) -> CallResult:
 
 
 def _node(kind: str, settings: Any, caller: Caller) -> Any:
-    if settings is None or isinstance(settings, str):
+    if not isinstance(settings, Mapping):
         return settings
     match kind:
         case "vad":

@@ -10,6 +10,7 @@ Times of steps and lines are seconds since the call began, which is the loop tim
 """
 
 import asyncio
+import difflib
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Unpack
@@ -25,6 +26,8 @@ from agent_runtime.testing.steps import Line as Line
 
 _FRAME = int(FRAME_S * INPUT_RATE)
 _SILENCE = bytes(2 * _FRAME)
+
+_NOT_VOICED = ("keys", "silence", "hang_up")
 
 
 class Caller(AudioSource):
@@ -87,7 +90,7 @@ class Caller(AudioSource):
         return self._add("phone", "", how)
 
     def presses(self, keys: str, **how: Unpack[When]) -> Step:
-        """Presses telephone keys: their tones are on the line. A session has no input for keys, so nothing reads them."""
+        """Presses telephone keys: their tones are on the line. A session has no event for keys, so nothing reads them."""
         sounds.key_tones(keys)
         return self._add("keys", keys, how)
 
@@ -99,6 +102,12 @@ class Caller(AudioSource):
         return self._add("hang_up", "", how)
 
     def _add(self, kind: Kind, text: str, how: Any, **more: Any) -> Step:
+        known = [*(When if kind in _NOT_VOICED else How).__annotations__, *(["pause"] if kind == "hesitate" else [])]
+        for name in how:
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else "."
+                raise UsageError(f"The caller's {kind!r} has no option {name!r}{hint} It takes {', '.join(known)}.")
         return self.add(Step(kind, text, **{**how, **more}))
 
     def add(self, step: Step) -> Step:

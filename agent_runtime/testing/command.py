@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent_runtime.errors import UsageError
+from agent_runtime.errors import AgentRuntimeError, UsageError
 
 if TYPE_CHECKING:
     from agent_runtime.testing.result import CallResult, Lane
-    from agent_runtime.testing.scenario import Scenario
     from agent_runtime.worker.server import AgentServer
 
 PIECE_S = 0.1
@@ -27,7 +26,7 @@ def add_sim(commands: Any, *, with_script: bool) -> None:
     """
     text = "Make simulated calls: scenario files, in virtual time."
     sim = commands.add_parser("sim", help=text, description=text)
-    sim.add_argument("scenario", metavar="FILE.yaml|DIR", help="a scenario, or a folder of them")
+    sim.add_argument("scenario", metavar="FILE.yaml|DIR", help="a scenario, or a folder with scenarios in it and below")
     sim.add_argument(
         "--json", metavar="OUT", help="write log, sound intervals, history and expectations there (-: here)"
     )
@@ -40,50 +39,64 @@ def add_sim(commands: Any, *, with_script: bool) -> None:
 
 
 def sim_command(options: argparse.Namespace, load: "Callable[[], AgentServer] | None") -> int:
-    """Run the command. Returns 0 where every expectation was met, else 1.
+    """Run the command. Returns 0 where every expectation was met, else 1, or 2 where a folder has bad files in it.
 
     Args:
         load: gives the server of the script that is called; None: there is no script.
 
     Raises:
-        UsageError: a file that is no scenario, or that cannot be written.
+        UsageError: a file that is no scenario, a folder without any, or what is to be written cannot be.
     """
     from agent_runtime.testing.result import to_json
+    from agent_runtime.testing.scenario import files_of
     from agent_runtime.testing.timeline import complaints
 
     path = Path(options.scenario)
-    scenarios = _scenarios(path)
+    folder = path if path.is_dir() else None
+    files = files_of(path) if folder else [path]
     for option, name in (("--svg", options.svg), ("--wav", options.wav)):
-        _prepare(option, name, folder=path.is_dir())
+        _prepare(option, name, folder=folder is not None)
     told = sys.stderr if options.json == "-" else sys.stdout
     results = []
-    for file, scenario in scenarios:
-        result = _made(scenario, load)
+    for file in files:
+        server = load() if load is not None else None  # loaded anew: no call finds what another has left
+        result = _made(file, server) if folder is None else _made_if_good(file, server)
+        if result is None:
+            continue
         results.append(result)
         print(_summary(result), file=told)
         if not result.ok:
             print(complaints(result), file=told)
-        _draw(result, file, options, folder=path.is_dir())
+        _draw(result, file, options, folder)
     if options.json is not None:
-        _write(options.json, to_json(results if path.is_dir() else results[0]))
+        _write(options.json, to_json(results if folder else results[0]))
+    if len(results) < len(files):
+        return 2
     return 0 if all(result.ok for result in results) else 1
 
 
-def _scenarios(path: Path) -> "list[tuple[Path, Scenario]]":
-    from agent_runtime.testing.scenario import Scenario, files_of
+def _made_if_good(file: Path, server: "AgentServer | None") -> "CallResult | None":
+    """The call of one file among others; None where it cannot be made, which is told."""
+    try:
+        return _made(file, server)
+    except AgentRuntimeError as error:
+        sentence = str(error)
+        where = "" if str(file) in sentence else f"{file}: "
+        print(f"agent-runtime: {where}{sentence}", file=sys.stderr)
+        return None
 
-    return [(file, Scenario.load(file)) for file in (files_of(path) if path.is_dir() else [path])]
 
-
-def _made(scenario: "Scenario", load: "Callable[[], AgentServer] | None") -> "CallResult":
+def _made(file: Path, server: "AgentServer | None") -> "CallResult":
     from agent_runtime import virtual
     from agent_runtime.testing.call import simulate
+    from agent_runtime.testing.scenario import Scenario
 
-    if load is None:
+    scenario = Scenario.load(file)
+    if server is None:
         return simulate(scenario)
     from agent_runtime.testing.scripts import perform_with
 
-    return virtual.run(perform_with(scenario, load()))  # loaded anew: no call finds what another has left
+    return virtual.run(perform_with(scenario, server))
 
 
 def _summary(result: "CallResult") -> str:
@@ -115,21 +128,24 @@ def _prepare(option: str, name: str | None, *, folder: bool) -> None:
         ) from error
 
 
-def _draw(result: "CallResult", file: Path, options: argparse.Namespace, *, folder: bool) -> None:
+def _draw(result: "CallResult", file: Path, options: argparse.Namespace, folder: Path | None) -> None:
     if options.wav is None and options.svg is None:
         return
     with tempfile.TemporaryDirectory() as temporary:
-        wav = _place(options.wav, file, ".wav", folder=folder) or Path(temporary) / "call.wav"
+        wav = _place("--wav", options.wav, file, ".wav", folder) or Path(temporary) / "call.wav"
         record_sound(result, wav)
-        svg = _place(options.svg, file, ".svg", folder=folder)
+        svg = _place("--svg", options.svg, file, ".svg", folder)
         if svg is not None:
             draw(result, wav, svg)
 
 
-def _place(name: str | None, file: Path, suffix: str, *, folder: bool) -> Path | None:
-    if name is None:
-        return None
-    return Path(name) / f"{file.stem}{suffix}" if folder else Path(name)
+def _place(option: str, name: str | None, file: Path, suffix: str, folder: Path | None) -> Path | None:
+    """Where a picture or a sound goes; for a folder of scenarios in folders like those of the files."""
+    if name is None or folder is None:
+        return None if name is None else Path(name)
+    place = (Path(name) / file.relative_to(folder)).with_suffix(suffix)
+    _prepare(option, str(place.parent), folder=True)
+    return place
 
 
 def record_sound(result: "CallResult", path: Path) -> None:

@@ -5,7 +5,9 @@
 
 It stands in front of any HTTP service. What a fault strikes is the body of an answer, at a place: a number of bytes, or
 behind the first occurrence of a text, also where that comes in pieces. All that comes before the place has been sent on
-when it strikes. `times` limits a fault to so many requests, so that the next attempt gets through.
+when it strikes; `Stall`, `Reset` and `Drop` with ``after=None`` strike before any answer, its status included. `times`
+limits a fault to so many requests, so that the next attempt gets through. A GET is none of them, and never struck: clients
+make one to have a connection ready.
 """
 
 import asyncio
@@ -61,7 +63,7 @@ class Fault:
         """Where in the body it strikes; None: before any of it."""
         return None
 
-    async def before(self) -> "Status | None":
+    async def before(self, client: _Body) -> "Status | None":
         """What happens before the service is asked; a status is answered in its place."""
         return None
 
@@ -80,6 +82,22 @@ class _Placed(Fault):
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Ending(Fault):
+    """One behind which nothing comes; it may strike before the answer."""
+
+    after: Place | None = 0
+
+    @property
+    def place(self) -> Place | None:
+        return self.after
+
+    async def before(self, client: _Body) -> None:
+        if self.after is None:
+            await self.strike(client)
+            raise ConnectionAbortedError("the answer that never was")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Latency(Fault):
     """The answer begins `seconds` late, give or take up to `jitter` (drawn with `seed`, so the same each time)."""
 
@@ -91,7 +109,7 @@ class Latency(Fault):
     def __post_init__(self) -> None:
         object.__setattr__(self, "_draw", random.Random(self.seed))
 
-    async def before(self) -> None:
+    async def before(self, client: _Body) -> None:
         await clock.sleep(self.seconds + self._draw.uniform(-self.jitter, self.jitter))
 
 
@@ -103,12 +121,12 @@ class Status(Fault):
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b'{"error":{"message":"injected","type":"injected"}}'
 
-    async def before(self) -> "Status":
+    async def before(self, client: _Body) -> "Status":
         return self
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stall(_Placed):
+class Stall(_Ending):
     """Silence, with the connection open: what a half-open socket looks like."""
 
     async def strike(self, body: _Body) -> bool:
@@ -117,7 +135,7 @@ class Stall(_Placed):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reset(_Placed):
+class Reset(_Ending):
     """A TCP reset."""
 
     async def strike(self, body: _Body) -> bool:
@@ -126,7 +144,7 @@ class Reset(_Placed):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drop(_Placed):
+class Drop(_Ending):
     """The connection is closed, without the end that HTTP prescribes."""
 
     async def strike(self, body: _Body) -> bool:
@@ -177,7 +195,7 @@ class FaultProxy(Server):
 
     Attributes:
         url: where it listens, on loopback, while it is entered.
-        requests: how many came.
+        requests: how many came, GETs apart.
         closed_at: loop time at which the client closed each connection that a fault kept open.
     """
 
@@ -192,10 +210,12 @@ class FaultProxy(Server):
         self.closed_at: list[float] = []
 
     async def serve(self, client: Peer, request: h11.Request, body: bytes) -> None:
-        self.requests += 1
-        faults = [each for each in self._faults if each.times is None or self.requests <= each.times]
+        asks = request.method != b"GET"
+        self.requests += asks
+        faults = [each for each in self._faults if asks and (each.times is None or self.requests <= each.times)]
+        out = _ClientBody(client, self.closed_at)
         for fault in faults:
-            status = await fault.before()
+            status = await fault.before(out)
             if status is not None:
                 await client.answer(status.code, list(status.headers.items()), status.body)
                 return
@@ -204,7 +224,6 @@ class FaultProxy(Server):
             assert isinstance(response, h11.Response)
             kept = [(name, value) for name, value in response.headers if name not in _HOP_BY_HOP]
             await client.send(h11.Response(status_code=response.status_code, headers=kept))
-            out = _ClientBody(client, self.closed_at)
             if await _broken(upstream.body(), [fault for fault in faults if fault.place is not None], out):
                 await out.end()
 

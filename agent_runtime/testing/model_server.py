@@ -3,8 +3,9 @@
     async with ModelServer(Said("Hello there."), Said("Later.", calls=[("stop", {})])) as server:
         llm = openai.LLM(model="m", base_url=f"{server.url}/v1", api_key="k")
 
-Each request takes the next answer; the last one stays. The wire is chosen by the path. The text is told word by word,
-the arguments of a call in pieces of `PIECE` characters.
+Each request takes the next answer; the last one stays. The wire is chosen by the path, and whether it is told in pieces
+by the path or by ``stream`` in the body. The text is told word by word, the arguments of a call in pieces of `PIECE`
+characters. Of Gemini there are also ``cachedContents`` and ``:embedContent``.
 """
 
 import base64
@@ -12,13 +13,14 @@ import json
 import re
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import h11
 
 from agent_runtime import clock
+from agent_runtime.errors import UsageError
 from agent_runtime.testing.http import Peer, Server
 
 PIECE = 5
@@ -32,15 +34,25 @@ class Said:
         text: what is said.
         calls: tools that are called then, by name and arguments.
         reasoning: what is thought before.
-        prompt_tokens, completion_tokens: the usage that is told.
+        images, audio: pictures (PNG), and sound (16 bit, 24 kHz, mono): Gemini alone has words for them.
+        prompt_tokens, completion_tokens: the usage that is told. Of these `cached_tokens` came out of a cache, and
+            `reasoning_tokens` were thought.
+        cut: the answer was too long, and ends before its end.
+        error: behind the text, instead of an end, the service says that it failed. Only a stream can.
         delay: seconds to its beginning; `every`: between its pieces.
     """
 
     text: str = ""
     calls: Sequence[tuple[str, Mapping[str, Any]]] = ()
     reasoning: str = ""
+    images: Sequence[bytes] = ()
+    audio: bytes = b""
     prompt_tokens: int = 12
     completion_tokens: int = 7
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    cut: bool = False
+    error: str = ""
     delay: float = 0.0
     every: float = 0.0
 
@@ -80,18 +92,24 @@ class ModelServer(Server):
         self.requests: list[Received] = []
         self.closed_at: list[float] = []
 
+    def said(self, received: Received) -> Said:
+        """What `received` is answered with."""
+        return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+
     async def serve(self, client: Peer, request: h11.Request, body: bytes) -> None:
         headers = {name.decode(): value.decode() for name, value in request.headers}
-        self.requests.append(Received(request.method.decode(), request.target.decode(), headers, body))
-        path = self.requests[-1].path
-        if request.method == b"GET":
-            await client.answer(200, [], b'{"object":"list","data":[]}')
+        received = Received(request.method.decode(), request.target.decode(), headers, body)
+        self.requests.append(received)
+        besides = _besides(received)
+        if besides is not None:
+            await client.answer(200, [], json.dumps(besides).encode())
             return
-        wire = next((wire for pattern, wire in _WIRES if re.search(pattern, path)), None)
+        wire = _wire(received)
         if wire is None:
-            await client.answer(404, [], json.dumps({"error": {"message": f"no such path: {path}"}}).encode())
+            error = {"error": {"message": f"no such path: {received.path}"}}
+            await client.answer(404, [], json.dumps(error).encode())
             return
-        said = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        said = self.said(received)
         await clock.sleep(said.delay)
         content_type, messages = wire(said)
         await client.send(h11.Response(status_code=200, headers=[("content-type", content_type)]))
@@ -104,6 +122,49 @@ class ModelServer(Server):
         except ConnectionError:
             self.closed_at.append(clock.now())
             raise
+
+
+def told(received: Received, said: Said) -> tuple[str, bytes]:
+    """The answer to `received` as a whole, without a server: its content type and its bytes.
+
+    Raises:
+        UsageError: nothing is asked for at that path.
+    """
+    besides = _besides(received)
+    if besides is not None:
+        return "application/json", json.dumps(besides).encode()
+    wire = _wire(received)
+    if wire is None:
+        raise UsageError(f"There is nothing at the path {received.path!r}; see the paths in model_server.py.")
+    content_type, messages = wire(said)
+    return content_type, b"".join(messages)
+
+
+def _besides(received: Received) -> dict[str, Any] | None:
+    """What is asked for besides an answer; None where it is one."""
+    if re.search(r"/cachedContents(\?|$)|:cachedContents(\?|$)", received.path):
+        named = {"displayName": (received.json or {}).get("displayName"), "expireTime": "2100-01-01T00:00:00Z"}
+        return {} if received.method == "GET" else {"name": "cachedContents/c1", "model": "models/scripted", **named}
+    if received.method == "GET":
+        return {"object": "list", "data": []}
+    vector = {"values": [0.5, -0.25]}
+    if re.search(r":embedContent(\?|$)", received.path):
+        return {"embedding": vector}
+    if re.search(r":batchEmbedContents(\?|$)", received.path):
+        return {"embeddings": [vector] * len(received.json["requests"])}
+    return None
+
+
+Wire = Callable[[Said], tuple[str, Iterator[bytes]]]
+"""The content type and the pieces of an answer."""
+
+
+def _wire(received: Received) -> Wire | None:
+    for pattern, in_pieces, whole in _WIRES:
+        if re.search(pattern, received.path):
+            streams = whole is None or (received.json or {}).get("stream") is True
+            return in_pieces if streams else whole
+    return None
 
 
 def _event(data: Mapping[str, Any], name: str = "") -> bytes:
@@ -123,12 +184,29 @@ def _openai(said: Said) -> tuple[str, Iterator[bytes]]:
     return "text/event-stream", _openai_events(said)
 
 
+def _openai_whole(said: Said) -> tuple[str, Iterator[bytes]]:
+    message: dict[str, Any] = {"role": "assistant", "content": said.text or None}
+    if said.reasoning:
+        message["reasoning_content"] = said.reasoning
+    if said.calls:
+        message["tool_calls"] = [
+            {"id": f"call_{number}", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
+            for number, (name, arguments) in enumerate(said.calls)
+        ]
+    choice = {"index": 0, "message": message, "finish_reason": _openai_end(said), "logprobs": None}
+    whole = {**_OPENAI, "object": "chat.completion", "choices": [choice], "usage": _openai_usage(said)}
+    return "application/json", iter([json.dumps(whole).encode()])
+
+
 def _openai_events(said: Said) -> Iterator[bytes]:
     yield _openai_delta({"role": "assistant", "content": ""})
     if said.reasoning:
         yield _openai_delta({"reasoning_content": said.reasoning})
     for word in said.words:
         yield _openai_delta({"content": word})
+    if said.error:
+        yield _event({"error": {"message": said.error, "type": "server_error", "param": None, "code": None}})
+        return
     for index, (name, arguments) in enumerate(said.calls):
         function: dict[str, Any] = {"name": name, "arguments": ""}
         yield _openai_delta(
@@ -136,14 +214,23 @@ def _openai_events(said: Said) -> Iterator[bytes]:
         )
         for piece in _pieces(arguments):
             yield _openai_delta({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
-    yield _openai_delta({}, finish="tool_calls" if said.calls else "stop")
-    usage = {
+    yield _openai_delta({}, finish=_openai_end(said))
+    yield _event({**_OPENAI, "choices": [], "usage": _openai_usage(said)})
+    yield b"data: [DONE]\n\n"
+
+
+def _openai_end(said: Said) -> str:
+    return "length" if said.cut else "tool_calls" if said.calls else "stop"
+
+
+def _openai_usage(said: Said) -> dict[str, Any]:
+    return {
         "prompt_tokens": said.prompt_tokens,
         "completion_tokens": said.completion_tokens,
         "total_tokens": said.prompt_tokens + said.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": said.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": said.reasoning_tokens},
     }
-    yield _event({**_OPENAI, "choices": [], "usage": usage})
-    yield b"data: [DONE]\n\n"
 
 
 _OPENAI = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "scripted"}
@@ -160,10 +247,35 @@ def _anthropic(said: Said) -> tuple[str, Iterator[bytes]]:
     return "text/event-stream", (_event(each, each["type"]) for each in _anthropic_events(said))
 
 
+def _anthropic_whole(said: Said) -> tuple[str, Iterator[bytes]]:
+    content: list[dict[str, Any]] = []
+    if said.reasoning:
+        content.append({"type": "thinking", "thinking": said.reasoning, "signature": "c2lnbmVk"})
+    if said.text:
+        content.append({"type": "text", "text": said.text})
+    for number, (name, arguments) in enumerate(said.calls):
+        content.append({"type": "tool_use", "id": f"call_{number}", "name": name, "input": dict(arguments)})
+    usage = {**_anthropic_input(said), "output_tokens": said.completion_tokens}
+    whole = {
+        **_ANTHROPIC,
+        "content": content,
+        "stop_reason": _anthropic_end(said),
+        "stop_sequence": None,
+        "usage": usage,
+    }
+    return "application/json", iter([json.dumps(whole).encode()])
+
+
 def _anthropic_events(said: Said) -> Iterator[dict[str, Any]]:
-    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "scripted", "content": []}
-    usage = {"input_tokens": said.prompt_tokens, "output_tokens": 1}
-    yield {"type": "message_start", "message": {**message, "stop_reason": None, "stop_sequence": None, "usage": usage}}
+    usage = {**_anthropic_input(said), "output_tokens": 1}
+    beginning: dict[str, Any] = {
+        **_ANTHROPIC,
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": usage,
+    }
+    yield {"type": "message_start", "message": beginning}
     yield {"type": "ping"}
     index = 0
     if said.reasoning:
@@ -177,6 +289,9 @@ def _anthropic_events(said: Said) -> Iterator[dict[str, Any]]:
         yield {"type": "content_block_start", "index": index, "content_block": {"type": "text", "text": ""}}
         for word in said.words:
             yield _anthropic_delta(index, {"type": "text_delta", "text": word})
+        if said.error:
+            yield {"type": "error", "error": {"type": "overloaded_error", "message": said.error}}
+            return
         yield {"type": "content_block_stop", "index": index}
         index += 1
     for number, (name, arguments) in enumerate(said.calls):
@@ -186,9 +301,21 @@ def _anthropic_events(said: Said) -> Iterator[dict[str, Any]]:
             yield _anthropic_delta(index, {"type": "input_json_delta", "partial_json": piece})
         yield {"type": "content_block_stop", "index": index}
         index += 1
-    end = {"stop_reason": "tool_use" if said.calls else "end_turn", "stop_sequence": None}
+    end = {"stop_reason": _anthropic_end(said), "stop_sequence": None}
     yield {"type": "message_delta", "delta": end, "usage": {"output_tokens": said.completion_tokens}}
     yield {"type": "message_stop"}
+
+
+_ANTHROPIC = {"id": "msg_1", "type": "message", "role": "assistant", "model": "scripted"}
+
+
+def _anthropic_end(said: Said) -> str:
+    return "max_tokens" if said.cut else "tool_use" if said.calls else "end_turn"
+
+
+def _anthropic_input(said: Said) -> dict[str, int]:
+    cached = {"cache_creation_input_tokens": 0, "cache_read_input_tokens": said.cached_tokens}
+    return {"input_tokens": said.prompt_tokens - said.cached_tokens, **cached}
 
 
 def _anthropic_delta(index: int, delta: Mapping[str, Any]) -> dict[str, Any]:
@@ -199,7 +326,7 @@ def _anthropic_delta(index: int, delta: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _gemini(said: Said) -> tuple[str, Iterator[bytes]]:
-    return "text/event-stream", (b"data: " + json.dumps(each).encode() + b"\r\n\r\n" for each in _gemini_chunks(said))
+    return "text/event-stream", (_gemini_event(each) for each in _gemini_chunks(said))
 
 
 def _gemini_whole(said: Said) -> tuple[str, Iterator[bytes]]:
@@ -209,22 +336,38 @@ def _gemini_whole(said: Said) -> tuple[str, Iterator[bytes]]:
     return "application/json", iter([json.dumps(chunks[-1]).encode()])
 
 
+def _gemini_event(data: Mapping[str, Any]) -> bytes:
+    return f"data: {json.dumps(data, ensure_ascii=False)}\r\n\r\n".encode()
+
+
 def _gemini_chunks(said: Said) -> Iterator[dict[str, Any]]:
     parts: list[dict[str, Any]] = []
     if said.reasoning:
         parts.append({"text": said.reasoning, "thought": True})
     parts += [{"text": word} for word in said.words]
+    parts += [_gemini_data("image/png", image) for image in said.images]
+    parts += [_gemini_data("audio/L16;codec=pcm;rate=24000", said.audio)] if said.audio else []
     signed = {"thoughtSignature": base64.b64encode(b"signed").decode()}
     parts += [{"functionCall": {"name": name, "args": dict(args)}, **signed} for name, args in said.calls]
     for part in parts:
         yield {**_GEMINI, "candidates": [{"content": {"role": "model", "parts": [part]}, "index": 0}]}
+    if said.error:
+        yield {"error": {"code": 503, "message": said.error, "status": "UNAVAILABLE"}}
+        return
     usage = {
         "promptTokenCount": said.prompt_tokens,
-        "candidatesTokenCount": said.completion_tokens,
+        "candidatesTokenCount": said.completion_tokens - said.reasoning_tokens,
         "totalTokenCount": said.prompt_tokens + said.completion_tokens,
+        **({"thoughtsTokenCount": said.reasoning_tokens} if said.reasoning_tokens else {}),
+        **({"cachedContentTokenCount": said.cached_tokens} if said.cached_tokens else {}),
     }
-    end = {"content": {"role": "model", "parts": [{"text": ""}]}, "finishReason": "STOP", "index": 0}
+    finish = "MAX_TOKENS" if said.cut else "STOP"
+    end = {"content": {"role": "model", "parts": [{"text": ""}]}, "finishReason": finish, "index": 0}
     yield {**_GEMINI, "candidates": [end], "usageMetadata": usage}
+
+
+def _gemini_data(mime_type: str, data: bytes) -> dict[str, Any]:
+    return {"inlineData": {"mimeType": mime_type, "data": base64.b64encode(data).decode()}}
 
 
 _GEMINI = {"modelVersion": "scripted", "responseId": "r1"}
@@ -234,7 +377,12 @@ _GEMINI = {"modelVersion": "scripted", "responseId": "r1"}
 
 
 def _bedrock(said: Said) -> tuple[str, Iterator[bytes]]:
-    return "application/vnd.amazon.eventstream", (aws_message(*each) for each in _bedrock_events(said))
+    return "application/vnd.amazon.eventstream", _bedrock_messages(said)
+
+
+def _bedrock_messages(said: Said) -> Iterator[bytes]:
+    for kind, payload in _bedrock_events(said):
+        yield aws_message(kind, payload, message_type="exception" if kind.endswith("Exception") else "event")
 
 
 def _bedrock_events(said: Said) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -248,6 +396,9 @@ def _bedrock_events(said: Said) -> Iterator[tuple[str, dict[str, Any]]]:
     if said.text:
         for word in said.words:
             yield "contentBlockDelta", {"delta": {"text": word}, "contentBlockIndex": index}
+        if said.error:
+            yield "throttlingException", {"message": said.error}
+            return
         yield "contentBlockStop", {"contentBlockIndex": index}
         index += 1
     for number, (name, arguments) in enumerate(said.calls):
@@ -257,11 +408,12 @@ def _bedrock_events(said: Said) -> Iterator[tuple[str, dict[str, Any]]]:
             yield "contentBlockDelta", {"delta": {"toolUse": {"input": piece}}, "contentBlockIndex": index}
         yield "contentBlockStop", {"contentBlockIndex": index}
         index += 1
-    yield "messageStop", {"stopReason": "tool_use" if said.calls else "end_turn"}
+    yield "messageStop", {"stopReason": _anthropic_end(said)}
     usage = {
-        "inputTokens": said.prompt_tokens,
+        "inputTokens": said.prompt_tokens - said.cached_tokens,
         "outputTokens": said.completion_tokens,
         "totalTokens": said.prompt_tokens + said.completion_tokens,
+        "cacheReadInputTokens": said.cached_tokens,
     }
     yield "metadata", {"usage": usage, "metrics": {"latencyMs": 1}}
 
@@ -283,10 +435,11 @@ def aws_message(kind: str, payload: Mapping[str, Any], *, message_type: str = "e
     return message + struct.pack(">I", zlib.crc32(message))
 
 
-_WIRES = (
-    (r"/chat/completions(\?|$)", _openai),
-    (r"/messages(\?|$)", _anthropic),
-    (r":streamGenerateContent(\?|$)", _gemini),
-    (r":generateContent(\?|$)", _gemini_whole),
-    (r"/converse-stream(\?|$)", _bedrock),
+_WIRES: tuple[tuple[str, Wire, Wire | None], ...] = (
+    (r"/chat/completions(\?|$)", _openai, _openai_whole),
+    (r"/messages(\?|$)", _anthropic, _anthropic_whole),
+    (r":streamGenerateContent(\?|$)", _gemini, None),
+    (r":generateContent(\?|$)", _gemini_whole, None),
+    (r"/converse-stream(\?|$)", _bedrock, None),
 )
+"""Path, the answer in pieces, and whole where the body decides which."""

@@ -61,12 +61,20 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 async def _run(function: Any, arguments: dict[str, Any], call: "SimulatedCall") -> None:
+    from agent_runtime.errors import UsageError
+
+    begun = call.begun
     try:
         await function(**arguments)
     finally:
         result = await call.end() if call.session is not None else None
     if result is not None:
         result.check()
+    elif call.begun == begun:
+        raise UsageError(
+            f"The test {call.name} takes 'call' and began no call, so nothing was tested; "
+            "write 'await call.start(agent)' in it, or take 'call' away."
+        )
 
 
 # Scenario files

@@ -26,6 +26,7 @@ from agent_runtime.testing.shapes import (
     Key,
     Number,
     OrNone,
+    OrObject,
     Place,
     Shape,
     Table,
@@ -57,8 +58,8 @@ class Scenario:
         instructions: the agent's.
         greeting: what the agent says of itself when the call begins; None: nothing.
         tools: what the agent's tools do, by name.
-        models: for each node its settings, a descriptor, or None for no such node. What is left out is scripted, with
-            its defaults; with a script of the user's it is what that script names.
+        models: for each node its settings, a descriptor, an object, or None for no such node. What is left out is
+            scripted, with its defaults; with a script of the user's it is what that script names.
         caller: what the caller does.
         until: s after which the call is ended; None: when the caller has hung up, or 10 s after all that is planned.
         expect: what is to come of it.
@@ -78,7 +79,7 @@ class Scenario:
 
     @classmethod
     def of(cls, given: Mapping[str, Any], *, name: str = "a call") -> "Scenario":
-        """From plain values, as they would stand in a file.
+        """From plain values, as they would stand in a file; for a node, and in `session`, also the objects themselves.
 
         Raises:
             UsageError: it is no scenario.
@@ -105,27 +106,38 @@ class Scenario:
 
 
 def files_of(folder: Path) -> list[Path]:
-    """The scenario files of a folder, by name.
+    """The scenario files in a folder and in those below it (but hidden ones), by path.
 
     Raises:
         UsageError: there are none.
     """
-    paths = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and path.is_file())
+    paths = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix in SUFFIXES and path.is_file() and not _is_hidden(path.relative_to(folder))
+    )
     if not paths:
-        raise UsageError(f"The folder '{folder}' holds no scenario; name one with files that end in .yaml.")
+        raise UsageError(f"The folder '{folder}' holds no scenario; name one with files in it that end in .yaml.")
     return paths
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def scenario_text(given: Mapping[str, Any]) -> str:
     """Plain values as the text of a scenario file: for calls that were made up by a program and are to be kept.
 
     Raises:
-        UsageError: it is no scenario.
+        UsageError: it is no scenario, or one with an object that cannot be written down.
     """
     import yaml
 
     Scenario.of(given)
-    return str(yaml.safe_dump(dict(given), sort_keys=False, allow_unicode=True, width=120))
+    try:
+        return str(yaml.safe_dump(dict(given), sort_keys=False, allow_unicode=True, width=120))
+    except yaml.representer.RepresenterError as error:
+        raise UsageError(f"A scenario file cannot hold {error.args[-1]!r}; name it by a text.") from error
 
 
 @dataclass(frozen=True)
@@ -141,8 +153,8 @@ class ScriptedTool:
 
 
 def _settings(**keys: Key) -> Either:
-    """A node: scripted with these settings, or a descriptor; ``null`` for no such node."""
-    return Either(scalar=OrNone(Text()), mapping=Fields(keys))
+    """A node: scripted with these settings, a descriptor, or an object; ``null`` for no such node."""
+    return Either(scalar=OrObject(OrNone(Text())), mapping=Fields(keys))
 
 
 _PART = Either(
@@ -257,7 +269,7 @@ def _session() -> Fields:
         "turn_handling": Anything(_keys_of(TurnHandlingOptions)),
         "max_tool_steps": Number(minimum=0, whole=True),
         "user_away_timeout": OrNone(_SOME_SECONDS),
-        "tts_text_transforms": Items(Text()),
+        "tts_text_transforms": Items(OrObject(Text())),
     }
     taken = [name for name in inspect.signature(AgentSession.__init__).parameters if name != "self"]
     options = {

@@ -19,7 +19,7 @@ from agent_runtime.testing.caller import Caller as Caller
 from agent_runtime.testing.caller import Line as Line
 from agent_runtime.testing.caller import ScriptedCaller as ScriptedCaller
 from agent_runtime.testing.sounds import bounds, sound
-from agent_runtime.tools import FunctionTool, ToolChoice
+from agent_runtime.tools import Tool, ToolChoice
 from agent_runtime.tts import TTS
 from agent_runtime.vad import VAD, SpeechEnded, SpeechStarted, VADEvent, VADStream
 
@@ -233,7 +233,7 @@ class ScriptedLLM(LLM):
     label = "scripted"
 
     def chat(
-        self, *, chat_ctx: ChatContext, tools: Sequence[FunctionTool] = (), tool_choice: ToolChoice | None = None
+        self, *, chat_ctx: ChatContext, tools: Sequence[Tool] = (), tool_choice: ToolChoice | None = None
     ) -> LLMStream:
         self.requests.append(chat_ctx)
         try:

@@ -3,10 +3,14 @@
 Theory of operation. A file is composed to YAML nodes, not to values: the shape that is expected decides what a scalar
 means. So ``say: no`` is the word, ``say: 42`` is the text "42", and ``cough: true`` is a flag, whatever YAML 1.1 makes of
 them; and every complaint can name its line. A key that stands twice is refused.
+
+Plain values that come from Python become the same nodes, so they are read as strictly. An object that no file could hold
+becomes a node of its own, which only `Anything` and `OrObject` take.
 """
 
 import difflib
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -150,6 +154,19 @@ class OrNone:
         return {"anyOf": [self.shape.schema(), {"type": "null"}]}
 
 
+@dataclass(frozen=True)
+class OrObject:
+    """What `shape` takes, or from Python an object; what takes it checks it."""
+
+    shape: Shape
+
+    def read(self, node: Any, place: Place) -> Any:
+        return node.value if _is_object(node) else self.shape.read(node, place)
+
+    def schema(self) -> dict[str, Any]:
+        return self.shape.schema()
+
+
 # Structures
 
 
@@ -275,7 +292,7 @@ class Anything:
     keys: Mapping[str, Any] = field(default_factory=dict)
 
     def read(self, node: Any, place: Place) -> Any:
-        if self.keys and not _is_null(node):
+        if self.keys and not _is_null(node) and not _is_object(node):
             for name, (key, value) in entries(node, place).items():
                 if name not in self.keys:
                     raise place.wrong(key, unknown(name, self.keys))
@@ -355,7 +372,16 @@ def node_of(value: Any) -> Any:
         return yaml.ScalarNode("tag:yaml.org,2002:null", "null")
     if isinstance(value, int | float):
         return yaml.ScalarNode("tag:yaml.org,2002:float", repr(value))
-    return yaml.ScalarNode("tag:yaml.org,2002:str", str(value), style='"')
+    if isinstance(value, str | os.PathLike):
+        return yaml.ScalarNode("tag:yaml.org,2002:str", str(value), style='"')
+    return yaml.ScalarNode(_OBJECT, value, style='"')
+
+
+_OBJECT = "!object"
+
+
+def _is_object(node: Any) -> bool:
+    return getattr(node, "tag", None) == _OBJECT and not isinstance(node.value, str)
 
 
 def plain(node: Any, place: Place) -> Any:
@@ -423,6 +449,8 @@ def _scalar(node: Any, place: Place, takes: str) -> str:
         raise place.wrong(
             node, f"is {_kind(node)}; it takes {takes}.{hint if isinstance(node, yaml.MappingNode) else ''}"
         )
+    if _is_object(node):
+        raise place.wrong(node, f"is {node.value!r}; it takes {takes}.")
     return str(node.value)
 
 

@@ -155,10 +155,13 @@ class _Reading:
             self._ends_politely,
             self._is_short_answer,
             self._is_closed,
+            self._echoes_question,
             self._is_tag,
             self._is_stranded,
             self._is_relative,
+            self._ends_relative_clause,
             self._is_open,
+            self._lacks_relative_clause,
             self._lacks_verb,
             self._lacks_noun,
             self._lacks_main_clause,
@@ -202,7 +205,7 @@ class _Reading:
             return FILLER
         if not listed.fillers.at_end(self.all) or listed.closing.at_end(self.all):
             return None
-        return None if self._question_at() == 0 and listed.stranded.at_end(self.all) else FILLER
+        return None if self._strands_its_end() else FILLER
 
     def _ends_politely(self) -> float | None:
         """ "Two rolls please", not "could you please"."""
@@ -213,10 +216,19 @@ class _Reading:
         return ANSWER if _Reading(rest, self._agent_said, self.listed).likelihood() >= NEITHER else None
 
     def _is_closed(self) -> float | None:
-        n = self.listed.closing.at_end(self.all)
-        depends = n == len(self.words) and self.listed.subordinators.at_start(self.words) and not self.answers
-        closed = n and n >= self.listed.open.at_end(self.all) and not depends
+        """ "I'm in", and not as an answer to "where are you"."""
+        n, left_open = self.listed.closing.at_end(self.all), self.listed.open.at_end(self.all)
+        alone = n == len(self.words)
+        depends = alone and self.listed.subordinators.at_start(self.words) and not self.answers
+        answers_where = alone and left_open and self.answers_what
+        closed = n and n >= left_open and not depends and not answers_where
         return ENDS_ODDLY if closed or self._is_split() else None
+
+    def _echoes_question(self) -> float | None:
+        """ "I'd like to", where the agent has asked "would you like to ..."."""
+        if not self.answers or self.answers_what or not self.listed.ellipses.at_end(self.all) or len(self.all) < 2:
+            return None
+        return NEITHER if (self.all[-2], self.all[-1]) in pairwise(self.asked) else None
 
     def _is_split(self) -> bool:
         """ "Turn the lights on": a verb, something, and its particle."""
@@ -241,13 +253,28 @@ class _Reading:
 
     def _strands_its_end(self) -> bool:
         listed, words = self.listed, self.all
-        n = listed.stranded.at_end(words)
+        n, left_open = listed.stranded.at_end(words), listed.open.at_end(words)
         start = self._question_at(with_word=True)
-        if not n or n < listed.open.at_end(words) or start is None or len(words) - start < 4:
+        if not n or start is None:
             return False
-        if (words[start + 1],) in listed.only_subjects or listed.whole_questions.at_start(words[start:]):
+        asked = words[start:]
+        if n < left_open < len(asked) and words[len(words) - left_open :][:1] in listed.auxiliaries:
+            left_open = n  # "do you have" is open, "what do you have" is not
+        if n < left_open:
             return False
-        return (words[-2],) not in listed.articles
+        if len(asked) + ("'" in asked[0]) < 4:  # "what's it for" is "what is it for"
+            return False
+        stated = asked[1:2] in listed.only_subjects or asked[1:2] in listed.clauses  # "what I'm calling about is"
+        if stated or listed.whole_questions.at_start(asked):
+            return False
+        return not self._wants_complement(asked)
+
+    def _wants_complement(self, asked: Words) -> bool:
+        """ "What is the name of": of whom? But "who is it for", "what's this charge for"."""
+        n = self.listed.questions.at_start(asked)
+        rest = asked[n:] if "'" in asked[n - 1] else asked[n + 1 :]
+        be = "'" in asked[n - 1] or asked[n : n + 1] in self.listed.be
+        return be and rest[:1] in self.listed.determiners and asked[-1:] in self.listed.complements
 
     def _wonders(self) -> bool:
         listed, words = self.listed, self.all
@@ -258,9 +285,27 @@ class _Reading:
 
     def _is_relative(self) -> float | None:
         """ "That's all I need", "the one I want"."""
-        if len(self.all) < 4 or (self.all[-2],) not in self.listed.subjects:
+        if len(self.all) < 4 or (self.all[-2],) not in self.listed.subjects or self.listed.open.at_end(self.all) > 2:
             return None
         return ENDS_ODDLY if (self.all[-3],) in self.listed.relatives else None
+
+    def _ends_relative_clause(self) -> float | None:
+        """ "That's what it's for", "the one I was talking about"; not "what I'm looking for" alone."""
+        listed, words = self.listed, self.all
+        n = listed.stranded.at_end(words)
+        if not n or n < listed.open.at_end(words) or words[-2:-1] in listed.articles:
+            return None
+        return ENDS_ODDLY if any(map(self._is_relative_head, range(self._first + 1, len(words) - 2))) else None
+
+    def _is_relative_head(self, place: int) -> bool:
+        """Whether a clause without its end begins there: "what it's", "the one I was"."""
+        listed, words = self.listed, self.all
+        head, after = words[place : place + 1], words[place + 1 : place + 2]
+        pronoun = after in listed.subjects and after not in listed.determiners and place < len(words) - 3
+        if head not in listed.heads or not (pronoun or after in listed.clauses):
+            return False
+        told = any((word,) in listed.auxiliaries or (word,) in listed.clauses for word in words[:place])
+        return head in listed.questions or told
 
     def _is_open(self) -> float | None:
         if self.listed.open.at_end(self.all):
@@ -268,6 +313,12 @@ class _Reading:
         return (
             HALF if len(self.words) and self.listed.half_open.at_end(self.all) and not self._one_word_answer() else None
         )
+
+    def _lacks_relative_clause(self) -> float | None:
+        """ "The card that": which one?"""
+        listed, words = self.listed, self.all
+        ends = words[-1:] in listed.relativisers and words[-3:-2] in listed.determiners
+        return HALF if ends and words[-2:-1] not in listed.subjects else None
 
     def _one_word_answer(self) -> bool:
         return self.answers and len(self.words) == 1
@@ -281,7 +332,7 @@ class _Reading:
         if len(self.words) == 1:
             return OPEN
         before = self.all[:-1]
-        if self.listed.links.at_end(before):
+        if self.listed.links.at_end(before) or self.listed.questions.at_end(before) > 1:
             return OPEN
         return OPEN if before[-1:] in self.listed.auxiliaries and not self._asks_of_subject() else None
 
@@ -306,10 +357,13 @@ class _Reading:
         return HALF if clauses <= 1 and len(self.words) <= 8 else None
 
     def _is_announcement(self) -> float | None:
-        """ "My phone number", and not as an answer."""
+        """ "My phone number", and not as an answer; "first name Anna, last name"."""
         n = self.listed.announced.at_end(self.words)
         alone = n and len(self.words) - n <= 1 and (n == len(self.words) or self.words[:1] in self.listed.articles)
-        return HALF if alone and not self.answers else None
+        if alone and not self.answers:
+            return HALF
+        one_more = n and len(self.words) > 2 * n and self.listed.announced.at_start(self.words)
+        return HALF if one_more else None
 
     def _opens_a_matter(self) -> float | None:
         """ "I have a question about my bill", unasked: a statement that says what comes next will be about."""
@@ -361,6 +415,8 @@ class _Reading:
 
 
 def _asks_for_time(words: Words, listed: Lexicon) -> bool:
+    if listed.farewells.within(words):
+        return False
     rest = listed.padding.without_start(words)
     if not (listed.wait.at_start(rest) or listed.wait_begins.at_start(rest)):
         rest = _without_request(rest, listed)

@@ -12,6 +12,8 @@ _UNDECIDED = 0.45
 """A number of unknown length that is long enough to be whole."""
 _LETTERS = 0.3
 """Letters that spell no word which was said, or three digits: nobody but the caller knows how many follow."""
+_STREET = 0.25
+"""A house number whose street is to come."""
 _WHOLE = 0.95
 
 _CUE_REACH = 8
@@ -30,7 +32,7 @@ def likelihood_whole(words: Words, asked: Words, lexicon: Lexicon) -> float | No
         asked: what the agent said before it.
         lexicon: of the caller's language.
     """
-    for rule in (_e_mail, _as_in, _digits, _letters):
+    for rule in (_e_mail, _as_in, _house_number, _digits, _letters):
         found = rule(words, asked, lexicon)
         if found is not None:
             return found
@@ -103,6 +105,20 @@ def _numeral(word: str, lexicon: Lexicon) -> int:
     return int(digit) if digit.isdecimal() and len(digit) <= 2 else 0
 
 
+def _house_number(words: Words, asked: Words, lexicon: Lexicon) -> float | None:
+    """ "My address is fourteen", "my address is fourteen Elm": which street?"""
+    for named in (0, 1):
+        said = words[: len(words) - named]
+        count, _, start = _run(said, lexicon)
+        if not count or words[len(said) :] in lexicon.streets:
+            continue
+        before = words[:start]
+        told = lexicon.places.at_end(before) or (start < 3 and lexicon.places.within(asked))
+        if told and _expected(before[-_CUE_REACH:], asked, lexicon) is None and not lexicon.e_mail.within(asked):
+            return _UNDECIDED if named else _STREET
+    return None
+
+
 # Letters
 
 
@@ -117,6 +133,8 @@ def _letters(words: Words, _asked: Words, lexicon: Lexicon) -> float | None:
         else:
             break
     announced = lexicon.spelling.at_end(words[:start]) > 0
+    if len(spelled) == 2 and (spelled[0],) in lexicon.articles and not announced:
+        return None  # "with a k"
     real = sum((letter,) not in lexicon.articles and (letter,) not in lexicon.only_subjects for letter in spelled)
     if not spelled or (not announced and (len(spelled) < 2 or not real)):
         return None

@@ -7,9 +7,9 @@ phrase ``a|b`` stands for either word and ``a?`` for a word that may be missing.
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 from pathlib import Path
 
@@ -24,6 +24,7 @@ _ADDRESS = re.compile(r"\S+@\S*")
 _NOTE = re.compile(r"\[[^\]]*\]|\([^)]*\)|\*[^*]*\*")
 
 
+@lru_cache(maxsize=4)  # a reading is judged from several sides, one after the other
 def tokens(text: str) -> tuple[str, ...]:
     """The words of what a recogniser wrote, without case and punctuation.
 
@@ -33,7 +34,7 @@ def tokens(text: str) -> tuple[str, ...]:
     text = unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
     text = _ADDRESS.sub(_spell_out, _NOTE.sub(" ", text))
     text = _INITIALS.sub(lambda found: found[0].replace(".", ""), text)
-    return tuple(_WORD.findall(_DRAWN_OUT.sub(r"\1\1", text)))
+    return tuple(_WORD.findall(_DRAWN_OUT.sub(lambda found: 2 * found[1], text)))
 
 
 def _spell_out(address: re.Match[str]) -> str:
@@ -43,11 +44,13 @@ def _spell_out(address: re.Match[str]) -> str:
 class Phrases:
     """A set of phrases that is asked where one of them stands."""
 
-    __slots__ = ("_all", "_begun", "_longest")
+    __slots__ = ("_all", "_begun", "_lengths_by_first", "_lengths_by_last")
 
     def __init__(self, written: str = "") -> None:
         self._all = frozenset(_expand(written))
-        self._longest = max(map(len, self._all), default=0)
+        # Most words begin and end no phrase, and are seen not to by one look.
+        self._lengths_by_first = _lengths((phrase[0], len(phrase)) for phrase in self._all)
+        self._lengths_by_last = _lengths((phrase[-1], len(phrase)) for phrase in self._all)
         self._begun = frozenset(phrase[:n] for phrase in self._all for n in range(1, len(phrase)))
 
     def __iter__(self) -> Iterator[tuple[str, ...]]:
@@ -58,15 +61,21 @@ class Phrases:
 
     def at_end(self, words: Words) -> int:
         """How many words the longest phrase has that `words` ends with; 0 for none."""
-        return next((n for n in self._lengths(words) if tuple(words[len(words) - n :]) in self._all), 0)
+        for n in self._lengths_by_last.get(words[-1], ()) if words else ():
+            if n <= len(words) and tuple(words[len(words) - n :]) in self._all:
+                return n
+        return 0
 
     def at_start(self, words: Words) -> int:
         """How many words the longest phrase has that `words` begins with; 0 for none."""
-        return next((n for n in self._lengths(words) if tuple(words[:n]) in self._all), 0)
+        for n in self._lengths_by_first.get(words[0], ()) if words else ():
+            if n <= len(words) and tuple(words[:n]) in self._all:
+                return n
+        return 0
 
     def within(self, words: Words) -> bool:
         """Whether one of them stands anywhere in `words`."""
-        return any(self.at_start(words[start : start + self._longest]) for start in range(len(words)))
+        return any(word in self._lengths_by_first and self.at_start(words[start:]) for start, word in enumerate(words))
 
     def begun_by(self, words: Words) -> bool:
         """Whether `words` are the first words of a longer phrase."""
@@ -88,8 +97,13 @@ class Phrases:
             words = words[: len(words) - n]
         return words
 
-    def _lengths(self, words: Words) -> range:
-        return range(min(self._longest, len(words)), 0, -1)
+
+def _lengths(found: Iterable[tuple[str, int]]) -> dict[str, tuple[int, ...]]:
+    """By word the lengths that were found with it, the longest first."""
+    lengths: dict[str, set[int]] = {}
+    for word, length in found:
+        lengths.setdefault(word, set()).add(length)
+    return {word: tuple(sorted(each, reverse=True)) for word, each in lengths.items()}
 
 
 def _expand(written: str) -> Iterator[tuple[str, ...]]:
@@ -130,12 +144,14 @@ class Lexicon:
     wait_reasons: Phrases = _NONE  # what may follow: "while", "I'm looking"
     wait_not_after: Phrases = _NONE  # "in" one minute
     wait_begins: Phrases = _NONE  # asks for time whatever follows: "let me check", "bear with me"
+    farewells: Phrases = _NONE  # but for this: "let me think about it and call you back"
 
     # The end of a clause.
     open: Phrases = _NONE  # cannot stand last: "to", "my name is"
     half_open: Phrases = _NONE  # seldom stands last: "not", "maybe"
     closing: Phrases = _NONE  # stands last although its last word is open: "I think so", "log in"
     short_answers: Phrases = _NONE  # whole after a question, or a yes: "I do"
+    ellipses: Phrases = _NONE  # whole after a question with the same words: "to"
     tags: Phrases = _NONE  # ask for assent: "isn't it"
     splits: Phrases = _NONE  # verbs of "turn it on"
     particles: Phrases = _NONE  # which "turn it on" ends with
@@ -150,8 +166,12 @@ class Lexicon:
     subordinators: Phrases = _NONE  # begin a clause that needs another: "if", "since"
     wonders: Phrases = _NONE  # govern a question inside a sentence: "know" where it is
     relatives: Phrases = _NONE  # "all" I need, "what" I want
+    heads: Phrases = _NONE  # the same, of clauses that end in a preposition: "the one" I was talking about
+    relativisers: Phrases = _NONE  # "the card that"
+    clauses: Phrases = _NONE  # a subject and its verb in one word: "it's"
     whole_questions: Phrases = _NONE  # leave nothing open at the end: "when"
     stranded: Phrases = _NONE  # may end a question that begins with a question word: "where are you from"
+    complements: Phrases = _NONE  # of those, what does not end one about a thing: "what is the name of"
     requests: Phrases = _NONE  # verbs that begin a request: "cancel"
     announced: Phrases = _NONE  # name what is said next: "phone number"
     polite: Phrases = _NONE  # end a request: "please"
@@ -168,6 +188,8 @@ class Lexicon:
     times: Phrases = _NONE  # "double", "triple": the next one again
     digit_word: Phrases = _NONE  # "digit": a "six digit code"
     dictated: Mapping[str, Phrases] = field(default_factory=dict)  # how many digits have what: {"10": "phone number"}
+    places: Phrases = _NONE  # an address is said behind it, its number first: "address is"
+    streets: Phrases = _NONE  # ends the name of a street
     spelling: Phrases = _NONE  # says that letters follow
     letters: Phrases = _NONE  # letters said in more than one way: "double u"
     as_in: Phrases = _NONE  # "as in", "for": B for Bravo
@@ -187,6 +209,7 @@ class Lexicon:
     no_vocative_after: Phrases = _NONE  # the one before makes it a noun: with "honey"
 
 
+@lru_cache(maxsize=64)
 def lexicon(language: str | None) -> Lexicon | None:
     """The words of a language, however its code is written; None where there is no file for it (or no one language).
 

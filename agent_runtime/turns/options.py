@@ -1,7 +1,9 @@
 """How turns are taken: the settings, with the names under which livekit-agents users know them."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
+from numbers import Integral, Real
 from typing import Any, Literal, TypedDict, TypeVar
 
 from agent_runtime.errors import UsageError
@@ -131,7 +133,7 @@ class TurnHandling:
 
 
 def _mutes(given: Any) -> tuple[Mute, ...]:
-    mutes = (given,) if isinstance(given, str) or callable(given) else tuple(given)
+    mutes = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
     for each in mutes:
         if each not in ("until_first_reply", "during_tools") and not callable(each):
             raise UsageError(
@@ -158,7 +160,20 @@ def _fill(defaults: T, given: Any, where: str) -> T:
     _known(given, type(defaults), where)
     for key, value in given.items():
         wanted = getattr(defaults, key)
-        fits = isinstance(value, bool) == isinstance(wanted, bool) and isinstance(value, int | float | None)
-        if not fits or (value is None and key != "false_interruption_timeout") or (value or 0) < 0:
-            raise UsageError(f"{where} {key} is {value!r}; it takes a {type(wanted).__name__} that is not negative.")
+        if isinstance(wanted, bool):
+            if not isinstance(value, bool):
+                raise UsageError(f"{where} {key} is {value!r}; it takes True or False.")
+        elif value is not None or key != "false_interruption_timeout":
+            check_number(f"{where} {key}", value, whole=isinstance(wanted, int))
     return replace(defaults, **given)
+
+
+def check_number(name: str, value: Any, *, whole: bool = False) -> None:
+    """Refuse what is no finite number from 0 on.
+
+    Raises:
+        UsageError: it names the option, the value, and what is allowed.
+    """
+    kind: Any = Integral if whole else Real
+    if isinstance(value, bool) or not isinstance(value, kind) or not 0 <= value < math.inf:
+        raise UsageError(f"{name} is {value!r}; it takes a {'whole ' if whole else ''}number from 0 on.")

@@ -107,6 +107,43 @@ def test_what_is_kept_is_a_test_that_passes(
     assert len(list(path.parent.glob("*.wav"))) == (0 if redact else 2)
 
 
+INTERRUPTED: dict[str, Any] = {
+    "session": {"turn_handling": {"turn_detection": None}},
+    "models": {
+        "llm": {
+            "replies": {
+                "What is open?": 'The shop called "Bread and More" is open from nine until seven on every day of the week.',
+                "*": "Certainly.",
+            }
+        },
+    },
+    "caller": [
+        {"at": 0.5, "say": "What is open?", "for": 1.2},
+        {"interrupt": "No thank you.", "wait": 1.9, "for": 0.9},
+        {"at": 9.0, "say": "Good-bye."},
+    ],
+    "until": 12.0,
+}
+
+
+@pytest.mark.parametrize("redact", [False, True])
+def test_an_interrupted_message_is_expected_to_be_one(
+    tmp_path: Path, redact: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tape = tmp_path / "call.tape"
+    record(tape, INTERRUPTED)
+    assert _run("keep", str(tape), str(tmp_path / "kept"), *(["--redact"] if redact else [])) == 0
+    expected = [each.text for each in Scenario.load(tmp_path / "kept.yaml").expect]
+    assert "history agent 1 is interrupted" in expected
+    assert [each for each in expected if each.endswith("is interrupted")] == ["history agent 1 is interrupted"]
+    assert sum(each.startswith("history agent 2 is ") for each in expected) == 1, "messages keep their numbers"
+    assert "1 events of interruption_confirmed" in expected
+    if not redact:
+        assert 'history agent 1 is "The shop called "Bread and More"' in " ".join(expected)
+        assert "left out" not in capsys.readouterr().out
+    assert simulate(Scenario.load(tmp_path / "kept.yaml")).ok
+
+
 def test_redacted_words_keep_their_number_and_lengths(tape: str, tmp_path: Path) -> None:
     _run("keep", tape, str(tmp_path / "pizza"), "--redact")
     text = (tmp_path / "pizza.yaml").read_text("utf-8")
@@ -125,7 +162,9 @@ def test_a_test_that_stands_there_is_not_replaced(
     assert _run("keep", tape, str(tmp_path / "pizza"), "--force") == 0
 
 
-def test_the_console_records(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def console(tmp_path: Path) -> list[str]:
+    """The command line that plays a second of silence to an agent; its files go to `tmp_path`."""
     script = tmp_path / "agent.py"
     script.write_text(
         """
@@ -149,10 +188,45 @@ async def entrypoint(ctx: JobContext) -> None:
         file.setsampwidth(2)
         file.setframerate(16_000)
         file.writeframes(bytes(64_000))
+    return ["console", str(script), "--input", str(tmp_path / "in.wav"), "--out", str(tmp_path)]
+
+
+def test_the_console_records(console: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tape = tmp_path / "call.tape"
-    arguments = ("--input", str(tmp_path / "in.wav"), "--out", str(tmp_path), "--record", str(tape))
-    assert _run("console", str(script), *arguments) == 0
-    capsys.readouterr()
+    assert _run(*console, "--record", str(tape)) == 0
+    names = ("call.wav", "call.svg", "call.jsonl", "call.tape")
+    assert f"written: {', '.join(str(tmp_path / name) for name in names)}\n" in capsys.readouterr().out
     assert _run("replay", str(tape), "--out", str(tmp_path / "again")) == 0
     assert "byte for byte" in capsys.readouterr().out
     assert (tmp_path / "call.jsonl").read_bytes() == (tmp_path / "again" / "call.jsonl").read_bytes()
+
+
+def test_the_console_replaces_no_tape(console: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tape = tmp_path / "call.tape"
+    tape.write_text("a recording")
+    assert _run(*console, "--record", str(tape)) == 2
+    sentence = f"'{tape}' exists, and what was recorded is not replaced; remove it or choose another name."
+    assert capsys.readouterr().err == f"agent-runtime: {sentence}\n"
+    assert tape.read_text() == "a recording"
+    assert not (tmp_path / "call.wav").exists(), "refused before anything is done"
+    assert _run(*console, "--record", str(tmp_path / "none" / "call.tape")) == 2
+    assert "there is no folder" in capsys.readouterr().err
+    assert _run(*console, "--record", str(tmp_path)) == 2
+    assert "is a folder; name a file in it" in capsys.readouterr().err
+
+
+def test_a_replay_replaces_the_tape_of_a_replay_only(
+    tape: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "out"
+    for _ in range(2):
+        assert _run("replay", tape, "--out", str(folder)) == 0
+    assert _run("replay", str(folder / "call.tape")) == 0
+    other = folder / "call.tape"
+    other.unlink()
+    record(other, PLAIN)
+    was = other.read_bytes()
+    capsys.readouterr()
+    assert _run("replay", tape, "--out", str(folder)) == 2
+    assert f"'{other}' exists, and what was recorded is not replaced" in capsys.readouterr().err
+    assert other.read_bytes() == was

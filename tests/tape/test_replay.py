@@ -327,7 +327,19 @@ async def _say_hello(call: SimulatedCall, session: AgentSession[Any]) -> None:
         ("sst=local/sherpa", "Did you mean 'stt'?"),
         ("colour=blue", "There are vad, stt, llm, tts, max_tool_steps"),
         ("min_delay", "--set takes key=value, not 'min_delay'"),
-        ("turn_handling.interruption.min_words=many", "takes a int"),
+        (
+            "turn_handling.interruption.min_words=many",
+            "turn_handling interruption min_words is 'many'; it takes a whole number from 0 on.",
+        ),
+        ("turn_handling.interruption.min_words=2.5", "min_words is 2.5; it takes a whole number from 0 on."),
+        ("turn_handling.interruption.min_words=true", "min_words is True; it takes a whole number from 0 on."),
+        ("turn_handling.interruption.enabled=1", "enabled is 1; it takes True or False."),
+        ("turn_handling.endpointing.min_delay=.nan", "min_delay is nan; it takes a number from 0 on."),
+        ("turn_handling.endpointing.max_delay=.inf", "max_delay is inf; it takes a number from 0 on."),
+        ("turn_handling.endpointing.min_delay=-1", "min_delay is -1; it takes a number from 0 on."),
+        ("turn_handling.mute=5", "turn_handling mute has 5; it takes"),
+        ("max_tool_steps=2.5", "max_tool_steps is 2.5; it takes a whole number from 0 on."),
+        ("user_away_timeout=.nan", "user_away_timeout is nan; it takes a number from 0 on."),
     ],
 )
 def test_a_change_that_cannot_be_is_refused(given: str, told: str) -> None:
@@ -364,10 +376,24 @@ def test_keys_do_not_enter_a_tape(path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_path_that_cannot_be_written_is_said_before_the_call(tmp_path: Path) -> None:
+    (tmp_path / "old.tape").write_text("a recording")
+
     async def main() -> None:
         session: AgentSession[Any] = AgentSession()
-        with pytest.raises(UsageError, match="Cannot write"):
-            await session.start(Agent(instructions=""), record=tmp_path / "no" / "call.tape")
+        for name, sentence in (
+            ("no/call.tape", "Cannot write"),
+            (
+                "old.tape",
+                r"old\.tape' exists, and what was recorded is not replaced; remove it or choose another name\.",
+            ),
+            (".", "is a folder; name a file in it"),
+        ):
+            with pytest.raises(UsageError, match=sentence):
+                await session.start(Agent(instructions=""), record=tmp_path / name)
+        assert not session.log, "the call has not begun"
+        await session.start(Agent(instructions=""), record=tmp_path / "new.tape")
         await session.aclose()
 
     virtual.run(main())
+    assert (tmp_path / "old.tape").read_text() == "a recording"
+    assert read_tape(tmp_path / "new.tape").cut is None

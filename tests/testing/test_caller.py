@@ -1,6 +1,7 @@
 """The caller does what is planned, when it is planned, and can be heard doing it."""
 
 import asyncio
+import re
 import wave
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,32 @@ def test_a_name_that_nothing_has_is_refused_with_what_is_near() -> None:
         Caller().says("x", after="agent speak")
     with pytest.raises(UsageError, match="begins both 'at' and 'after'"):
         Caller().says("x", at=1.0, after="agent speaks")
+
+
+@pytest.mark.parametrize(
+    ("do", "given", "sentence"),
+    [
+        (
+            "says",
+            {"att": 1.0},
+            "The caller's 'say' has no option 'att'; did you mean 'at'? It takes at, after, wait, las",
+        ),
+        ("hesitates", {"pauses": 1.0}, "The caller's 'hesitate' has no option 'pauses'; did you mean 'pause'?"),
+        (
+            "coughs",
+            {"duration": 1.0},
+            "The caller's 'cough' has no option 'duration'. It takes at, after, wait, lasting",
+        ),
+        ("hangs_up", {"lasting": 1.0}, "The caller's 'hang_up' has no option 'lasting'. It takes at, after, wait."),
+        ("presses", {"begun": 1.0}, "The caller's 'keys' has no option 'begun'"),
+    ],
+)
+def test_an_option_that_is_not_known_is_refused_with_what_is_near(
+    do: str, given: dict[str, Any], sentence: str
+) -> None:
+    text = {"says": ["x"], "hesitates": ["x ... y"], "presses": ["1"]}.get(do, [])
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        getattr(Caller(), do)(*text, **given)
 
 
 # What

@@ -113,10 +113,55 @@ def test_what_the_user_can_mend_is_one_sentence(
     assert told.count("\n") == 1
 
 
-def test_one_bad_file_in_a_folder_is_found_before_any_call(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / "c.yaml").write_text("caler: []")
-    assert cli.main(["sim", str(folder)]) == 2
-    assert capsys.readouterr().out == ""
+def test_a_folder_is_searched_to_its_depth(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a/deep/z.yml", "a/a.yaml", "c.yaml", ".venv/hidden.yaml", "d/.hidden.yaml"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(GOOD.replace("name: good", f"name: {name}"))
+    (folder / "b.yaml").unlink()
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["sim", "calls", "--json", "out.json", "--svg", "svg", "--wav", "wav"]) == 0
+    names = ["a/a.yaml", "a/deep/z.yml", "good", "c.yaml"]
+    assert [call["name"] for call in json.loads((tmp_path / "out.json").read_text())] == names
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == names
+    for kind in ("svg", "wav"):
+        written = sorted(str(path.relative_to(kind)) for path in Path(kind).rglob(f"*.{kind}"))
+        assert written == [f"a.{kind}", f"a/a.{kind}", f"a/deep/z.{kind}", f"c.{kind}"]
+
+
+def test_bad_files_in_a_folder_are_told_and_the_good_ones_run(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "0").mkdir()
+    for name, text in {
+        "0/key.yaml": "name: x\ncaler: []",
+        "0/yaml.yaml": "name: [",
+        "c.yaml": GOOD.replace("say: What is open?, for: 1.2", "say: What?, sound: none.wav"),
+        "d.yaml": "",
+        "e.yaml": GOOD.replace("name: good", "name: last"),
+    }.items():
+        (folder / name).write_text(text)
+    (folder / "f.yaml").write_bytes(b"\xff\xfe")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["sim", "calls", "--json", "out.json"]) == 2
+    assert [call["name"] for call in json.loads((tmp_path / "out.json").read_text())] == ["good", "bad", "last"]
+    captured = capsys.readouterr()
+    assert "ok      last" in captured.out
+    key, yaml, sound, empty, binary = captured.err.splitlines()
+    assert key == "agent-runtime: calls/0/key.yaml, line 2: has the unknown key 'caler'; did you mean 'caller'?"
+    assert yaml.startswith("agent-runtime: calls/0/yaml.yaml, line 1: this is no YAML")
+    assert sound.startswith("agent-runtime: calls/c.yaml: ")
+    assert "none.wav" in sound
+    assert empty == "agent-runtime: calls/d.yaml: the file is empty; a scenario has a caller and models."
+    assert binary == "agent-runtime: calls/f.yaml is no text in UTF-8; a scenario is a YAML file."
+
+
+def test_a_folder_of_bad_files_gives_an_empty_list(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        (folder / name).write_text("caler: []")
+    assert cli.main(["sim", str(folder), "--json", "-"]) == 2
+    assert json.loads(capsys.readouterr().out) == []
 
 
 def test_a_model_out_of_script_fails_the_call(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

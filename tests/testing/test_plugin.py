@@ -60,12 +60,14 @@ def test_coroutine_tests_run_in_virtual_time(tmp_path: Path) -> None:
         """\
 import asyncio
 import pytest
+from agent_runtime.testing import Scenario, perform
 
 @pytest.fixture
 def greeting():
     return "hello"
 
 async def test_an_hour(call, greeting):
+    await call.start()
     await asyncio.sleep(3600)
     assert greeting == "hello"
 
@@ -91,10 +93,22 @@ async def test_out_of_script(call):
 
 def test_plain(call):
     assert call.now if call.session else True
+
+async def test_another_call(call):
+    (await perform(Scenario.of({"until": 1}))).expect("agent never speaks")
+
+async def test_raises(call):
+    pytest.skip("not here")
+
+async def test_never_begun(call):
+    call.caller.says("hello", at=0.5)
 """
     )
     told = run(tmp_path)
-    assert "2 failed, 4 passed" in told
+    assert "3 failed, 5 passed, 1 skipped" in told
+    assert (
+        "The test test_never_begun takes 'call' and began no call, so nothing was tested; write 'await call.st" in told
+    )
     assert "not met: agent speaks once" in told
     assert "OutOfScript: The scripted LLM has no reply to 'hello'" in told
 

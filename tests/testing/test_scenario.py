@@ -10,8 +10,10 @@ import pytest
 import yaml
 
 from agent_runtime.errors import UsageError
-from agent_runtime.testing import Scenario, scenario_text, simulate
+from agent_runtime.testing import Scenario, ScriptedLLM, ScriptedTTS, scenario_text, simulate
 from agent_runtime.testing.scenario import SCHEMA, schema, schema_text
+from agent_runtime.turns.detectors import TurnSoFar
+from agent_runtime.turns.options import TurnHandling
 
 ROOT = Path(__file__).parents[2]
 
@@ -260,3 +262,73 @@ def test_reader_and_schema_refuse_the_same(values: dict[str, Any]) -> None:
 
 def test_the_schema_is_json_that_editors_read() -> None:
     assert json.loads(SCHEMA.read_text("utf-8"))["$schema"].endswith("2020-12/schema")
+
+
+# Objects, from Python
+
+
+class Hasty:
+    """A turn detector of the user's own."""
+
+    label = "hasty"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def predict(self, turn: TurnSoFar) -> float:
+        self.asked.append(turn.text)
+        return 1.0
+
+
+OPEN: dict[str, Any] = {
+    "models": {"llm": {"replies": "Which one?"}},
+    "caller": [{"at": 0.5, "say": "I would like to order a", "for": 1.2}],
+    "until": 8,
+}
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_turn_detector_may_be_an_object(whole: bool) -> None:
+    detector = Hasty()
+    given: Any = {"turn_detection": detector, "endpointing": {"min_delay": 0.4}}
+    handling = TurnHandling.of(given) if whole else given
+    call = simulate({**OPEN, "session": {"turn_handling": handling}})
+    call.expect("user turn 1 is committed within 0.01 s of 2.1")
+    assert detector.asked[-1] == "I would like to order a"
+    simulate(OPEN).expect("user turn 1 is committed within 0.01 s of 4.7")
+
+
+def test_nodes_and_transforms_may_be_objects() -> None:
+    model = ScriptedLLM({"*": "Which one?"})
+    call = simulate(
+        {
+            **OPEN,
+            "models": {"llm": model, "tts": ScriptedTTS(ttfb=0.5)},
+            "session": {"tts_text_transforms": [str.upper, "filter_emoji"]},
+        }
+    )
+    call.expect('history agent 1 is "Which one?"')
+    assert call.turns[0].first_sample == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (
+            {"session": {"turn_handling": {"turn_detection": object}}},
+            "turn_handling turn_detection is <class 'object'>",
+        ),
+        ({"session": {"turn_handling": {"endpointing": Hasty()}}}, "it takes a dict"),
+        ({"name": Hasty()}, "name is <"),
+        ({"until": Hasty()}, "until is <"),
+        ({"caller": Hasty()}, "caller is a single value; it takes a list."),
+    ],
+)
+def test_an_object_in_a_wrong_place_is_refused(given: Any, sentence: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        Scenario.of(given)
+
+
+def test_an_object_cannot_be_written_down() -> None:
+    with pytest.raises(UsageError, match=r"A scenario file cannot hold <.*Hasty.*>; name it by a text\."):
+        scenario_text({"session": {"turn_handling": {"turn_detection": Hasty()}}})

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from agent_runtime.turns.detectors import TextDetector, TurnDetector, TurnSoFar
+from tests.turns import unseen
 from tests.turns.utterances import ELSEWHERE, FINISHED, UNFINISHED, WAIT, table
 
 
@@ -37,6 +38,36 @@ def test_english_accuracy() -> None:
     assert len(wrong) / count <= 0.03
     for kind, rows in TABLES.items():
         assert sum(each[0] == kind for each in wrong) / len(rows) <= 0.05
+
+
+def test_accuracy_on_turns_that_no_rule_was_made_for() -> None:
+    scores = {}
+    for name, written, kind, least in (
+        ("FINISHED", unseen.FINISHED, "finished", 92),
+        ("UNFINISHED", unseen.UNFINISHED, "unfinished", 90),
+        ("LATER_FINISHED", unseen.LATER_FINISHED, "finished", 68),
+        ("LATER_UNFINISHED", unseen.LATER_UNFINISHED, "unfinished", 73),
+    ):
+        rows = table(written)
+        wrong = [text for asked, text in rows if judged(turn(text, agent_said=asked)) != kind]
+        scores[name] = f"{len(rows) - len(wrong)} of {len(rows)}"
+        print(f"local/text, unseen: {name} {scores[name]}; wrong: {wrong}", file=sys.stderr)
+        assert len(rows) - len(wrong) >= least, wrong
+
+
+@pytest.mark.parametrize(("asked", "text"), table(unseen.WHOLE))
+def test_what_ends_in_a_preposition_may_be_whole(asked: str, text: str) -> None:
+    assert judged(turn(text, agent_said=asked)) == "finished"
+
+
+@pytest.mark.parametrize(("asked", "text"), table(unseen.OPEN))
+def test_and_it_may_not(asked: str, text: str) -> None:
+    assert judged(turn(text, agent_said=asked)) == "unfinished"
+
+
+def test_who_is_about_to_leave_does_not_ask_to_wait() -> None:
+    assert judged(turn("let me think about it")) == "wait"
+    assert judged(turn("let me think about it and call you back")) == "finished"
 
 
 @pytest.mark.parametrize("language", ELSEWHERE)
