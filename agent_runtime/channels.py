@@ -47,7 +47,8 @@ class Channel(Generic[T]):
             self._items.popleft()
             self.dropped += 1
         self._items.append(item)
-        self._wake_receiver()
+        if self._receiver is not None:
+            self._wake_receiver()
 
     def offer(self, item: T) -> bool:
         """Queue `item` if there is room for it now, and say whether there was."""

@@ -29,6 +29,8 @@ class Hearing:
         self._looked_at: tuple[tuple[str, str, str], bool] | None = None
         self._first_speech_over = False
         self._ended_at: float | None = None
+        self._last_said = ""
+        """What was heard of the speech before the one that sounds."""
 
     def hears_voice(self) -> bool:
         """A voice begins: whether the caller is listened to."""
@@ -38,6 +40,10 @@ class Hearing:
     def hears_end(self) -> bool:
         """Its end is told of where its beginning was."""
         return not self._muted
+
+    def agent_said_so_far(self, heard: str) -> None:
+        """A stretch of speech is over, and this was heard of it."""
+        self._last_said = heard or self._last_said
 
     def agent_stopped(self, *, interrupted: bool) -> None:
         """A speech is over. What comes after an interruption is neither an echo of it nor a sign of having listened."""
@@ -75,7 +81,7 @@ class Hearing:
 
     def _is_echo(self, text: str, language: str) -> bool:
         # A final mostly says what the last interim said; looked at once, it holds up no commit.
-        said = text, self._recently_said, language
+        said = text, self._conversation.speeches.heard_now or self._echoing, language
         if self._looked_at is None or self._looked_at[0] != said:
             self._looked_at = said, is_echo(*said)
         return self._looked_at[1]
@@ -101,14 +107,15 @@ class Hearing:
             return "speech"
         if all(is_aside(piece, language) for piece in machine.pieces(text)):
             return "aside"
+        sounding = self._conversation.speeches.heard_now
         kind = kind_of(
             said,
             language,
             duration_s=machine.voice_s(clock.now()),
             agent_speaking=speaking,
-            after_question=self.agent_said.rstrip().endswith("?"),
+            after_question=(sounding or self._last_said).rstrip().endswith("?"),
         )
-        if kind == "speech" and machine.agent_audible and may_become_echo(said, self._recently_said, language):
+        if kind == "speech" and machine.agent_audible and may_become_echo(said, sounding or self._echoing, language):
             return "undecided"
         if kind == "speech":
             self._speech = said, speaking, language
@@ -122,18 +129,10 @@ class Hearing:
     @property
     def agent_said(self) -> str:
         """The agent's last words that were heard, those that sound now included."""
-        sounding = self._conversation.speeches.heard_now
-        if sounding:
-            return sounding
-        for item in reversed(self._conversation.history.items):
-            if getattr(item, "role", None) == "assistant":
-                return getattr(item, "text_content", None) or ""
-        return ""
+        return self._conversation.speeches.heard_now or self._last_said
 
     @property
-    def _recently_said(self) -> str:
-        sounding = self._conversation.speeches.heard_now
-        if sounding:
-            return sounding
+    def _echoing(self) -> str:
+        """What of a speech that is over may still come back."""
         recent = self._ended_at is not None and clock.now() - self._ended_at <= ECHO_FOR_S
-        return self.agent_said if recent else ""
+        return self._last_said if recent else ""

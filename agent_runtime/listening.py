@@ -4,7 +4,7 @@ A recogniser that fails, or ends before the caller does, is started again with t
 keeps failing ends the session.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from agent_runtime import clock, events
@@ -17,7 +17,7 @@ from agent_runtime.events import Event
 from agent_runtime.nodes.ear import Ear
 from agent_runtime.stt import SpeechEvent, SpeechEventType
 from agent_runtime.types import ModelSettings
-from agent_runtime.vad import VAD, SpeechStarted
+from agent_runtime.vad import VAD, SpeechStarted, VADEvent
 
 MAX_FAILURES = 3
 """A recogniser that fails so often in a row, without a word in between, ends the session."""
@@ -50,7 +50,8 @@ class Listening:
     ) -> None:
         self._ignores = ignores
         self._adviser = adviser
-        self._ear = Ear(source, vad, self._overheard)
+        self._source = source
+        self._ear = Ear(vad)
         self._agent = agent
         self._post = post
         self._failed = failed
@@ -67,25 +68,37 @@ class Listening:
         """Another agent listens from here on: what is being said is finished with the old recogniser's stream."""
         self._next = self._ear.frames_for_stt()
 
-    def _overheard(self, frame: AudioFrame) -> None:
-        adviser = self._adviser()
-        if adviser is not None:
-            adviser.hear(frame)
-
     async def _listen(self) -> None:
         await clock.sleep(0)  # the recogniser opens its channel first, and misses no frame
         try:
-            async for event in self._ear.listen():
-                if isinstance(event, SpeechStarted):
-                    self._post(events.VoiceStarted(at=clock.now(), onset=event.onset))
-                else:
-                    self._post(events.VoiceStopped(at=clock.now(), last_voiced=event.last_voiced))
+            await self._source.listen(self._hear)
         except Exception as error:
             self._fail(error)
             return
         finally:
+            found = self._ear.end()
             self._ear.close()
+        self._tell(found)
         self._post(events.InputEnded(at=clock.now()))
+
+    def _hear(self, frame: AudioFrame) -> None:
+        try:
+            adviser = self._adviser()
+            if adviser is not None:
+                adviser.hear(frame)
+            found = self._ear.hear(frame)
+        except Exception as error:  # whoever brings the frame has no part in it
+            self._fail(error)
+            return
+        if found:
+            self._tell(found)
+
+    def _tell(self, found: Sequence[VADEvent]) -> None:
+        for event in found:
+            if isinstance(event, SpeechStarted):
+                self._post(events.VoiceStarted(at=clock.now(), onset=event.onset))
+            else:
+                self._post(events.VoiceStopped(at=clock.now(), last_voiced=event.last_voiced))
 
     async def _recognise(self) -> None:
         while True:

@@ -102,8 +102,7 @@ class AgentSession(Generic[Userdata]):
         self._started: asyncio.Future[None] | None = None
         self._failure: BaseException | None = None
         self._close_reason = "user_initiated"
-        self._finished = False
-        self._closed = self._shut_down_early = False
+        self._finished = self._closed = self._shut_down_early = False
         self._source: AudioSource | None = None
         self._sink: AudioSink | None = None
         self.recorder: Recorder | None = None
@@ -336,8 +335,11 @@ class AgentSession(Generic[Userdata]):
         conversation = self._conversation
         if conversation is not None and not self._finished:
             self._finished = True
-            conversation.close()
-            conversation.end()
+            try:
+                conversation.close()
+                conversation.end()
+            except Exception as broken:  # whatever it is, the call ends
+                self._failure = self._failure or broken
             reason = "error" if self._failure is not None else self._close_reason
             error = f"{type(self._failure).__name__}: {self._failure}" if self._failure is not None else None
             conversation.post(events.Close(at=clock.now(), reason=reason, error=error))
@@ -401,9 +403,7 @@ class AgentSession(Generic[Userdata]):
             return
         self._closed = True
         ends: list[Any] = [self._source, self._sink, self.recorder, *self._models.to_close]
-        for end in ends:
-            if end is None:
-                continue
+        for end in filter(None, ends):
             try:
                 async with asyncio.timeout(GRACE_S):
                     await end.aclose()

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
-from agent_runtime import Agent, AgentSession, function_tool
+from agent_runtime import Agent, AgentSession, ProviderTool, function_tool
 from agent_runtime.errors import UsageError
 from agent_runtime.explain import explain, explain_descriptor, plan_node, tool_signature
 from agent_runtime.inference.descriptor import KEYS, Unresolved, planning
@@ -215,6 +215,12 @@ def test_a_tool_that_cannot_be_described_is_missing_something() -> None:
     assert not found.ok
     assert "odd(?)" in found.text
     assert any("odd" in line for line in section(found.text, "Missing"))
+
+
+def test_a_tool_that_the_service_runs_is_shown() -> None:
+    found = explain(AgentSession[Any](), Agent(instructions="", tools=[ProviderTool("google", "googleSearch")]))
+    assert "googleSearch  run by google" in found.text
+    assert not any("googleSearch" in line for line in section(found.text, "Missing"))
 
 
 def test_signatures() -> None:

@@ -1,6 +1,7 @@
 """A session from start to close: its hooks, nodes and tools, and all the ways in which they fail."""
 
 import asyncio
+import contextlib
 import gc
 import tracemalloc
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
@@ -16,6 +17,7 @@ from agent_runtime.errors import UsageError
 from agent_runtime.events import (
     Close,
     Error,
+    Event,
     InterruptionConfirmed,
     LlmRequested,
     PlaybackFinished,
@@ -1220,3 +1222,62 @@ def test_what_cannot_be_said_is_refused_at_once() -> None:
             session.generate_reply(user_input=7)  # type: ignore[arg-type]
 
     call([], then=then, until=0.5)
+
+
+class TestABrokenEnd:
+    """Speakers that fail when the call ends, and words that never became sound."""
+
+    @pytest.mark.parametrize("end", ["close", "shutdown"])
+    def test_a_sink_that_is_gone_does_not_keep_the_call_from_ending(self, end: str) -> None:
+        class Gone(ClockSink):
+            gone = False
+
+            @property
+            def played_samples(self) -> int:
+                if self.gone:
+                    raise OSError("the device is gone")
+                return super().played_samples
+
+            def clear(self) -> int:
+                if self.gone:
+                    raise OSError("the device is gone")
+                return super().clear()
+
+        told: list[Event] = []
+
+        async def main() -> None:
+            sink = Gone()
+            session: AgentSession[Any] = AgentSession(llm=ScriptedLLM({"*": "x"}), tts=ScriptedTTS())
+            session.log.subscribe(told.append)
+            await session.start(Plain(), output=sink)
+            session.say("One two three four five six seven eight nine ten.")
+            await clock.sleep(1.0)
+            sink.gone = True
+            if end == "shutdown":
+                session.shutdown(drain=False)
+                with contextlib.suppress(OSError):
+                    await session.wait_closed()
+            await session.aclose()
+
+        virtual.run(main())
+        (close,) = [event for event in told if isinstance(event, Close)]
+        assert told[-1] is close
+        (finished,) = [event for event in told if isinstance(event, PlaybackFinished)]
+        assert finished.heard.startswith("One two")
+        assert "ten" not in finished.heard
+
+    def test_words_that_the_synthesiser_gives_an_empty_frame_for_were_not_heard(self) -> None:
+        class Mute(ScriptedTTS):
+            async def synthesize(self, text: str) -> AsyncIterator[AudioFrame]:
+                if "secret" in text:
+                    yield AudioFrame(b"", 24_000)
+                    return
+                async for frame in super().synthesize(text):
+                    yield frame
+
+        told = call((), tts=Mute(), then=lambda session: _say(session, "Here I am. The secret is out. That is all."))
+        assert told.said == [("assistant", "Here I am. That is all.")]
+
+
+async def _say(session: AgentSession[Any], text: str) -> None:
+    session.say(text)

@@ -16,13 +16,19 @@ from pydantic import BaseModel, Field
 
 from agent_runtime import clock, virtual
 from agent_runtime.agent import Agent
+from agent_runtime.chat import ChatContext
 from agent_runtime.errors import UsageError
 from agent_runtime.llm import FunctionToolCall
+from agent_runtime.providers.local.rules import RulesLLM
+from agent_runtime.session import AgentSession
+from agent_runtime.signatures import BadArguments
 from agent_runtime.tools import (
     INTERNAL_ERROR,
     FunctionTool,
+    ProviderTool,
     RunContext,
     StopResponse,
+    Tool,
     ToolContext,
     ToolError,
     ToolOutcome,
@@ -32,6 +38,7 @@ from agent_runtime.tools import (
     function_tool,
     tool_hint,
 )
+from agent_runtime.trace import codec
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -710,3 +717,120 @@ class TestHints:
     )
     def test_a_list_is_told_from_prose(self, text: str, values: tuple[str, ...]) -> None:
         assert documented_values(text) == values
+
+
+class TestProviderTools:
+    """Tools that the model's own service runs stand among an agent's tools. Rows D15 to D17."""
+
+    SEARCH = ProviderTool("google", "googleSearch", {"exclude_domains": ["example.com"]})
+
+    def agent(self) -> Agent:
+        return Agent(instructions="", tools=[self.SEARCH, TestToolContext.one, self.SEARCH])
+
+    def test_d15_they_are_offered_to_the_model_behind_the_functions(self) -> None:
+        agent = self.agent()
+        assert agent.tools == [TestToolContext.one, self.SEARCH]
+        assert agent.tool_context.provider_tools == [self.SEARCH]
+        assert dict(agent.tool_context) == {"one": TestToolContext.one}
+
+    def test_functions_are_looked_up_without_them(self) -> None:
+        agent = self.agent()
+        hints = AgentSession[Any]().stt_context(agent).tools
+        assert [hint.name for hint in hints] == ["one"]
+        told = codec.agent(agent, (), ())
+        assert [tool["name"] for tool in told["tools"]] == ["one"]
+        virtual.run(agent.tool_context.prepare())
+
+    def test_a_call_of_one_is_no_call_of_ours(self) -> None:
+        call = FunctionToolCall("googleSearch", "{}", "c")
+        assert virtual.run(self.agent().tool_context.execute(call)).output == (
+            "There is no tool 'googleSearch'; there are one."
+        )
+
+    def test_they_can_be_changed(self) -> None:
+        agent = self.agent()
+        virtual.run(agent.update_tools([self.SEARCH]))
+        assert agent.tools == [self.SEARCH]
+
+    def test_the_class_instead_of_an_object_is_told(self) -> None:
+        class Search(ProviderTool): ...
+
+        with pytest.raises(UsageError, match=r"^The class Search, not an object of it \(Search\(\)\), is no tool"):
+            Agent(instructions="", tools=[Search])  # type: ignore[list-item]
+
+    def test_a_model_on_this_machine_does_without_them(self) -> None:
+        async def call() -> str:
+            llm, ctx = RulesLLM(), ChatContext.empty()
+            ctx.add_message(role="user", content="What can you do?")
+            return (await llm.chat(chat_ctx=ctx, tools=self.agent().tools).collect()).text
+
+        said = virtual.run(call())
+        assert said
+        assert "googleSearch" not in said
+
+    def test_a_node_is_given_them(self) -> None:
+        offered: list[list[Tool]] = []
+
+        class Asked(Agent):
+            async def llm_node(
+                self, chat_ctx: ChatContext, tools: list[Tool], model_settings: Any
+            ) -> AsyncIterator[str]:
+                offered.append(tools)
+                yield "Yes."
+
+        async def call() -> None:
+            session = AgentSession[Any]()
+            await session.start(Asked(instructions="", tools=[self.SEARCH]))
+            await session.run(user_input="hello")
+            await session.aclose()
+
+        virtual.run(call())
+        assert offered == [[self.SEARCH]]
+
+
+class TestNulls:
+    """A model writes null for what it leaves out: on its own, and because a strict schema has it do so."""
+
+    class Inner(BaseModel):
+        x: int = 3
+        note: str | None = "n"
+
+    def bound(self, function: Any, given: Any) -> dict[str, Any]:
+        return function_tool(function).bind(json.dumps(given))
+
+    def test_inside_a_model(self) -> None:
+        def tool(inner: TestNulls.Inner, more: list[TestNulls.Inner] = []) -> None: ...  # noqa: B006
+
+        made = self.bound(tool, {"inner": {"x": None, "note": None}, "more": [{"x": None}]})
+        assert made == {"inner": self.Inner(x=3, note=None), "more": [self.Inner(x=3, note="n")]}
+
+    def test_in_a_list_that_may_be_none(self) -> None:
+        def tool(more: list[TestNulls.Inner] | None = None) -> None: ...
+
+        assert self.bound(tool, {"more": [{"x": None}]}) == {"more": [self.Inner()]}
+        assert self.bound(tool, {"more": None}) == {"more": None}
+
+    def test_what_is_required_stays_null_and_is_refused(self) -> None:
+        def tool(count: int) -> None: ...
+
+        with pytest.raises(BadArguments, match="'count' should be a valid integer"):
+            self.bound(tool, {"count": None})
+
+    def test_a_dictionary_where_text_belongs_is_told_to_the_model(self) -> None:
+        def tool(text: str) -> None: ...
+
+        with pytest.raises(BadArguments, match="'text' should be a valid string"):
+            self.bound(tool, {"text": {}})
+
+    def test_raw_arguments(self) -> None:
+        schema = {
+            "name": "raw",
+            "parameters": {
+                "type": "object",
+                "properties": {"a": {"type": "string"}, "b": {"type": ["string", "null"]}},
+                "required": [],
+            },
+        }
+        tool = function_tool(lambda raw_arguments: None, raw_schema=schema)
+        assert tool.bind('{"a": null, "b": null, "c": null}')["raw_arguments"] == {"b": None, "c": None}
+        assert tool.bind('{"a": null, "b": null}')["raw_arguments"] == {"b": None}

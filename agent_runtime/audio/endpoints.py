@@ -1,7 +1,7 @@
 """Where sound comes from and where it goes, as a session sees it: a microphone, a file, memory, a room."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from agent_runtime.audio.frame import AudioFrame
 
@@ -16,6 +16,15 @@ class AudioSource(ABC):
         It yields each frame when its last sample has come in, so `at` is about 20 ms before `clock.now()`. It ends when
         the caller is gone for good; a lost device is not that.
         """
+
+    async def listen(self, hear: Callable[[AudioFrame], None]) -> None:
+        """Call `hear` with each frame, until the caller is gone. It never raises.
+
+        What is here does for every source. One whose sound is pushed into it saves a task switch a frame by calling
+        `hear` in that very call.
+        """
+        async for frame in self.frames():
+            hear(frame)
 
     async def aclose(self) -> None:
         """Let go of the device or file; `frames` ends."""

@@ -24,9 +24,12 @@ class TimedWord:
     end: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AudioFrame:
     """Interleaved little-endian int16 samples.
+
+    Who hands a frame on leaves it as it is. Not frozen only because there are fifty a second in each direction, and a
+    frozen one takes three times as long to make; the ear alone writes into it (`voiced`).
 
     Attributes:
         data: the samples, 2 bytes each.
@@ -34,7 +37,7 @@ class AudioFrame:
         num_channels: 1 everywhere inside a session.
         at: loop time of the first sample, where sound came in from somewhere.
         voiced: whether the voice activity node holds the frame to be part of speech (its hang-over included);
-            None where there is no such node. Recognisers that decode only speech go by it.
+            None where there is no such node. The ear sets it. Recognisers that decode only speech go by it.
         text: what the sound from here on says, up to the next frame with a `text`; None: as before.
         spoken: how the engine was asked to say `text`, where that differs (markup taken out).
         words: the words that start in this frame, where the engine knows.
@@ -56,4 +59,4 @@ class AudioFrame:
     @property
     def duration(self) -> float:
         """Seconds."""
-        return self.samples_per_channel / self.sample_rate
+        return len(self.data) // (2 * self.num_channels) / self.sample_rate

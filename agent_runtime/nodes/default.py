@@ -100,7 +100,7 @@ class _Speaking:
         for word in frame.words:
             self._words.append((self._spoken_s + word.end, word.text))
         self._spoken_s += frame.duration
-        if self.told:
+        if self.told or not frame.data:  # words without sound were not heard
             return frame
         self.told = True
         phrase = self._phrase

@@ -1,13 +1,12 @@
-"""The ear: the caller's sound to voice events and transcripts.
+"""The ear: the caller's sound to voice events and the recogniser's frames.
 
 Every frame goes to the voice activity detector, on the loop, and then, marked `voiced` or not, to the recogniser's
 channel. So a recogniser that decodes only speech needs nothing but the frames.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Sequence
 
 from agent_runtime import clock
-from agent_runtime.audio.endpoints import AudioSource
 from agent_runtime.audio.frame import FRAME_S, AudioFrame
 from agent_runtime.channels import Channel
 from agent_runtime.vad import VAD, SpeechEnded, SpeechStarted, VADEvent
@@ -17,15 +16,9 @@ BACKLOG_S = 30.0
 
 
 class Ear:
-    """Splits the caller's sound into voice events and the recogniser's frames.
+    """Splits the caller's sound into voice events and the recogniser's frames."""
 
-    Args:
-        overhear: given every frame first.
-    """
-
-    def __init__(self, source: AudioSource, vad: VAD | None, overhear: Callable[[AudioFrame], None]) -> None:
-        self._source = source
-        self._overhear = overhear
+    def __init__(self, vad: VAD | None) -> None:
         self._vad = vad.stream() if vad is not None else None
         self._voiced: bool | None = None if vad is None else False
         self._for_stt: Channel[AudioFrame] | None = None
@@ -46,24 +39,22 @@ class Ear:
             old.close()
         return fresh
 
-    async def listen(self) -> AsyncIterator[VADEvent]:
-        """The voice events, until the caller is gone. Frames flow to the recogniser as it is iterated."""
-        try:
-            async for frame in self._source.frames():
-                self._overhear(frame)
-                events = self._vad.push(frame) if self._vad is not None else []
-                for event in events:
-                    self._voiced = isinstance(event, SpeechStarted)
-                if self._for_stt is not None:
-                    self._for_stt.put(AudioFrame(frame.data, frame.sample_rate, at=frame.at, voiced=self._voiced))
-                for event in events:
-                    yield event
-            if self._voiced:
-                yield SpeechEnded(last_voiced=clock.now())
-        finally:
-            self.ended = True
-            if self._for_stt is not None:
-                self._for_stt.close()
+    def hear(self, frame: AudioFrame) -> Sequence[VADEvent]:
+        """Hand a frame on, and say which voice begins or ends with it."""
+        events = self._vad.push(frame) if self._vad is not None else ()
+        for event in events:
+            self._voiced = isinstance(event, SpeechStarted)
+        if self._for_stt is not None:
+            frame.voiced = self._voiced
+            self._for_stt.put(frame)
+        return events
+
+    def end(self) -> Sequence[VADEvent]:
+        """The caller is gone: no frame comes any more, and a voice that was on is over."""
+        self.ended = True
+        if self._for_stt is not None:
+            self._for_stt.close()
+        return [SpeechEnded(last_voiced=clock.now())] if self._voiced else ()
 
     def close(self) -> None:
         if self._vad is not None:

@@ -1,8 +1,8 @@
 """What sounds: utterances, one after another, into the sink.
 
-An `Utterance` is the sound of one stretch of the agent's speech and the account of it. The `Playout` keeps the sink's queue
-at `LEAD_S`: short, so that ducking and stopping act at once, long enough to cover a late loop. All that can be done to the
-sound (duck, hold, release, cut) happens in the call itself, without a task switch; the playout's task only refills.
+An `Utterance` is the sound of one stretch of the agent's speech and the account of it. The `Playout` fills the sink's queue
+up to `LEAD_S` whenever half of that is played. All that can be done to the sound (duck, hold, release, cut) happens in the
+call itself; there is no task, only a timer that refills.
 
 A hold takes back what the sink had not yet consumed, so the sound goes on from the very sample at which it stopped.
 """
@@ -17,8 +17,9 @@ from agent_runtime.audio.frame import FRAME_S, AudioFrame
 from agent_runtime.audio.resample import Resampler, scale
 from agent_runtime.turns.ledger import Heard, PlayoutLedger
 
-LEAD_S = 0.06
-"""Three frames: a device takes 10 ms blocks, and a busy loop may be late by two frames before the sound breaks."""
+LEAD_S = 0.08
+"""Four frames, two at a time: a busy loop may be late by two before the sound breaks. What is queued is taken back where
+the sound changes, so ducking and stopping do not wait for it."""
 
 DUCKED_GAIN = 0.2
 """-14 dB: soft enough to yield the floor, loud enough to be heard going on."""
@@ -108,6 +109,11 @@ class Utterance:
         return self.empty and not self._told and not self.cut and bool("".join(self._given).strip())
 
     @property
+    def is_whole(self) -> bool:
+        """Whether all of it was made."""
+        return self._finished and not self._broken
+
+    @property
     def made_s(self) -> float:
         """Seconds of sound that were made so far."""
         return (self._kept_from + len(self._pcm) // 2) / self._rate
@@ -194,17 +200,25 @@ class Utterance:
 
 
 class Playout:
-    """Plays what the floor's owner gives it into `sink`, and says what was heard."""
+    """Plays what the floor's owner gives it into `sink`, and says what was heard.
 
-    def __init__(self, sink: AudioSink, floor: Floor) -> None:
+    Args:
+        failed: told what the sink, or the floor's owner, raised where nobody else has called.
+    """
+
+    def __init__(self, sink: AudioSink, floor: Floor, failed: Callable[[BaseException], None]) -> None:
         self.sink = sink
         self._floor = floor
+        self._failed = failed
         self._current: Utterance | None = None
         self._base = 0  # the sink's played samples at the current utterance's first
+        self._known = 0  # samples of it that were played, when that was asked last
         self._held = False
         self._seamless = False
         self._gain = self._last_gain = 1.0
-        self._wakeup: asyncio.Future[None] | None = None
+        self._timer: asyncio.Handle | None = None
+        self._moved: tuple[int, float] | None = None  # what was played when that last grew, and when it did
+        self._stuck = False
 
     @property
     def current(self) -> Utterance | None:
@@ -234,14 +248,11 @@ class Playout:
 
     def wake(self) -> None:
         """Something changed: an utterance was queued, the floor is free."""
-        if self._wakeup is not None and not self._wakeup.done() and self._has_work:
-            self._wakeup.set_result(None)
-
-    @property
-    def _has_work(self) -> bool:
-        # Most of what wakes the playout finds nothing to play, and a task switch costs more than this look.
-        utterance = self._current or self._floor.next_utterance()
-        return not self._held and utterance is not None and not utterance.starved
+        # Most of what wakes the playout finds nothing to play, and a turn of the loop costs more than this look.
+        if self._timer is None and not self._held:
+            utterance = self._current or self._floor.next_utterance()
+            if utterance is not None and not utterance.starved:
+                self._timer = asyncio.get_running_loop().call_soon(self._look)
 
     def sound_came(self) -> None:
         """An utterance has sound: where the floor is free, it starts now."""
@@ -257,6 +268,8 @@ class Playout:
         """Nothing sounds from now on."""
         self._held = True
         self._take_back()
+        self._stop_timer()
+        self._moved = None
 
     def release(self) -> None:
         """On from where it was held, at full level."""
@@ -269,8 +282,14 @@ class Playout:
         if utterance.over.is_set():
             return
         if utterance is self._current:
-            self._take_back()
+            self._stop_timer()
+            try:
+                self._take_back()
+                self._played()
+            except Exception as error:  # the sink is gone: what it said last stands
+                self._failed(error)
             self._finish(utterance, cut=True)
+            self.wake()
         else:
             utterance.end(cut=True)
             self._floor.utterance_over(utterance, 0.0, utterance.heard(0), cut=True)
@@ -282,83 +301,103 @@ class Playout:
         self._gain = self._last_gain = 1.0
         self.wake()
 
-    async def run(self) -> None:
-        """Play for as long as the session lives."""
+    def close(self) -> None:
+        """Nothing is played any more."""
+        self._stop_timer()
+
+    # Refilling
+
+    def _look(self) -> None:
+        """Do what there is to do now, and come again when there will be more."""
+        self._timer = None
+        try:
+            wait_s = self._play()
+        except Exception as error:
+            self._failed(error)
+            return
+        if wait_s is not None:
+            self._stop_timer()  # what was done may have woken us
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self._look)
+
+    def _play(self) -> float | None:
+        """Hand over what the sink has room for. Returns in how many seconds to look again, None: when woken."""
         while True:
             if self._current is None:
                 self._begin()
             utterance = self._current
             if utterance is None or self._held:
-                await self._woken()
-                continue
-            self._fill()
-            utterance.forget(self._played())
-            queued = self.sink.queued_samples / self.sink.sample_rate
-            if utterance.spent and queued <= 0:
+                return None
+            played, queued = self.sink.played_samples, self.sink.queued_samples
+            queued += self._fill(queued)
+            self._known = max(0, played - self._base)
+            utterance.forget(self._known)
+            if utterance.starved:
+                return None
+            if utterance.spent and not queued:
                 self._finish(utterance, cut=False)
-            elif utterance.starved and queued <= 0:
-                await self._woken()
-            elif utterance.spent or utterance.starved:
-                await self._pause(queued)
+            elif self._stands_still(played):
+                return FRAME_S / 2
             else:
-                await self._pause(max(queued - LEAD_S + FRAME_S, FRAME_S / 4))
+                left_s = queued / self.sink.sample_rate
+                return left_s if utterance.spent else max(left_s - LEAD_S / 2, FRAME_S / 4)
 
-    async def _pause(self, seconds: float) -> None:
-        before, since = self.sink.played_samples, clock.now()
-        await clock.sleep(seconds)
-        while self.sink.played_samples == before and self._current is not None and not self._held:
-            if clock.now() - since >= STUCK_AFTER_S:
-                self._floor.playout_stuck(STUCK_AFTER_S)
-                while self.sink.played_samples == before and self._current is not None and not self._held:
-                    await clock.sleep(0.1)
-                return
-            await clock.sleep(FRAME_S / 2)
+    def _stands_still(self, played: int) -> bool:
+        """Whether the sink consumes nothing of what it has. Where that lasts, the floor's owner is told, once."""
+        now = clock.now()
+        if self._moved is None or self._moved[0] != played:
+            self._moved, self._stuck = (played, now), False
+        since_s = now - self._moved[1]
+        if since_s >= STUCK_AFTER_S and not self._stuck:
+            self._stuck = True
+            self._floor.playout_stuck(STUCK_AFTER_S)
+        return since_s >= FRAME_S / 2
 
-    async def _woken(self) -> None:
-        self._wakeup = asyncio.get_running_loop().create_future()
-        try:
-            await self._wakeup
-        finally:
-            self._wakeup = None
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _begin(self) -> None:
         self._seamless = False
         utterance = self._floor.next_utterance()
         if utterance is None or self._held:
             return
-        self.expect(utterance)
         if utterance.spent:  # it never had any sound
             utterance.end(cut=False)
             self._floor.utterance_over(utterance, 0.0, utterance.all_heard(), cut=False)
             self._begin()
         elif not utterance.starved and self._floor.may_start():
             self._current = utterance
-            self._base = self.sink.played_samples + self.sink.queued_samples
+            queued = self.sink.queued_samples
+            self._base = self.sink.played_samples + queued
+            self._known = 0
             self._gain = self._last_gain = 1.0
-            self._fill()
+            self._fill(queued)
             self._floor.utterance_started(utterance)
 
-    def _fill(self) -> None:
+    def _fill(self, queued: int) -> int:
+        """Give the sink, which has `queued` samples, as many frames as it has room for. Returns how many samples."""
         utterance, sink = self._current, self.sink
         if utterance is None or self._held:
-            return
+            return 0
         frame = int(FRAME_S * sink.sample_rate)
-        room = int(LEAD_S * sink.sample_rate) - sink.queued_samples
-        while room >= frame:
-            pcm = utterance.take(frame)
-            if not pcm:
-                return
-            room -= len(pcm) // 2
-            if self._gain != 1.0 or self._last_gain != 1.0:
-                pcm = scale(pcm, self._last_gain, self._gain)
-                self._last_gain = self._gain
-            sink.write(pcm)
+        room = int(LEAD_S * sink.sample_rate) - queued
+        pcm = utterance.take(max(0, room // frame * frame))
+        if not pcm:
+            return 0
+        samples = len(pcm) // 2
+        if self._gain != 1.0 or self._last_gain != 1.0:
+            first, more = pcm[: 2 * frame], pcm[2 * frame :]
+            pcm = scale(first, self._last_gain, self._gain) + scale(more, self._gain, self._gain)
+            self._last_gain = self._gain
+        sink.write(pcm)
+        return samples
 
     def _set_gain(self, gain: float) -> None:
         if self._current is not None and gain != self._gain:
             self._take_back()
             self._gain = gain
-            self._fill()
+            self._fill(0)
 
     def _take_back(self) -> None:
         dropped = self.sink.clear()
@@ -366,10 +405,11 @@ class Playout:
             self._current.give_back(dropped)
 
     def _played(self) -> int:
-        return max(0, self.sink.played_samples - self._base)
+        self._known = max(0, self.sink.played_samples - self._base)
+        return self._known
 
     def _finish(self, utterance: Utterance, *, cut: bool) -> None:
-        played = self._played()
+        played = self._known if cut else self._played()
         self._current = None
         utterance.end(cut=cut)
         following = None if cut else self._floor.next_utterance()

@@ -42,11 +42,11 @@ def is_echo(heard: str, recently_spoken: str, language: str | None = None) -> bo
         language: tells which words are those of any sentence and which join what is offered.
     """
     listed = lexicon(language) or undetermined()
-    mine = [_canonical(word, listed) for word in tokens(heard)]
+    mine = _canonical(tokens(heard), listed)
     if not MIN_WORDS <= len(mine) <= HEARD_AT_MOST:
         return False
     spoken = _read(recently_spoken, language)
-    if 3 * sum(word in spoken.known for word in mine) < len(mine):  # misheard or joined words can be no more than that
+    if 3 * sum(map(spoken.known.__contains__, mine)) < len(mine):  # misheard or joined words can be no more than that
         return False
     found = _align(mine, spoken.words)
     if found is None:
@@ -59,11 +59,11 @@ def is_echo(heard: str, recently_spoken: str, language: str | None = None) -> bo
 def may_become_echo(heard: str, recently_spoken: str, language: str | None = None) -> bool:
     """Whether `heard` is too short to be told from echo so far: fewer than `MIN_WORDS` words, in the agent's order."""
     listed = lexicon(language) or undetermined()
-    mine = [_canonical(word, listed) for word in tokens(heard)]
-    spoken = _Spoken.of(recently_spoken, listed).words
-    return 0 < len(mine) < MIN_WORDS and any(
-        list(spoken[at : at + len(mine)]) == mine for at in range(len(spoken) - len(mine) + 1)
-    )
+    mine = _canonical(tokens(heard), listed)
+    if not 0 < len(mine) < MIN_WORDS:
+        return False
+    spoken = _read(recently_spoken, language).words
+    return any(list(spoken[at : at + len(mine)]) == mine for at in range(len(spoken) - len(mine) + 1))
 
 
 @lru_cache(maxsize=4)
@@ -97,7 +97,7 @@ class _Spoken:
             starts += [len(words)] * len(said)
             asks += [question] * len(said)
             joins += offers
-            words += [_canonical(word, listed) for word in said]
+            words += _canonical(said, listed)
         cut = max(0, len(words) - SPOKEN_AT_MOST)
         return cls(
             words[cut:],
@@ -177,6 +177,6 @@ def _pairs(word: str) -> dict[str, int]:
     return found
 
 
-def _canonical(word: str, listed: Lexicon) -> str:
+def _canonical(words: Words, listed: Lexicon) -> list[str]:
     """ "five" and "5" are one word, "you're" and "youre" too."""
-    return listed.digits.get(word, word).replace("'", "")
+    return [listed.digits.get(word, word).replace("'", "") for word in words]

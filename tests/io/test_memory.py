@@ -1,3 +1,4 @@
+import asyncio
 import random
 
 import pytest
@@ -157,5 +158,22 @@ def test_closing_ends_the_frames_at_once() -> None:
         source.push(numbered(320 * 8))
         await source.aclose()
         assert [frame async for frame in source.frames()] == []
+
+    virtual.run(main())
+
+
+def test_a_listener_hears_what_was_pushed_before_and_then_each_frame_in_the_call_that_brings_it() -> None:
+    async def main() -> None:
+        source, heard = MemorySource(), list[bytes]()
+        source.push(numbered(320))
+        listening = asyncio.create_task(source.listen(lambda frame: heard.append(frame.data)))
+        await clock.sleep(0)
+        assert heard == [numbered(320)]
+        source.push(numbered(800, 320))
+        assert heard == [numbered(320, 320 * index) for index in range(3)]
+        source.close()
+        source.push(numbered(320))
+        await listening
+        assert len(heard) == 3
 
     virtual.run(main())
