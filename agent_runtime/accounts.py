@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agent_runtime import clock, events
@@ -19,11 +20,12 @@ class Accounts:
     def __init__(self, conversation: "Conversation", budget: Budget | None) -> None:
         self.spending = Spending()
         self._conversation = conversation
-        self._budget = budget
         self._last_speech = ""
         self._exceeded = False
         self._told_unknown: set[str] = set()
-        conversation.log.subscribe(self._take)
+        conversation.log.subscribe(self.spending.note, events.ModelCalled, events.GenerationDiscarded)
+        if budget is not None:
+            conversation.log.subscribe(partial(self._watch, budget), events.ModelCalled, events.AgentStateChanged)
 
     def called(self, speech_id: str | None, call: ModelCall) -> None:
         """A request to a model is over."""
@@ -47,15 +49,12 @@ class Accounts:
             )
         )
 
-    def _take(self, event: Event) -> None:
-        self.spending.note(event)
-        if self._budget is None:
-            return
+    def _watch(self, budget: Budget, event: Event) -> None:
         if isinstance(event, events.ModelCalled):
             self._last_speech = event.speech_id or self._last_speech
             self._tell_unknown()
         elif isinstance(event, events.AgentStateChanged) and event.new_state == "listening":
-            self._look(self._budget)
+            self._look(budget)
 
     def _tell_unknown(self) -> None:
         """A budget cannot be kept for what has no price: that is said, once for each model."""

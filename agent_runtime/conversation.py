@@ -94,7 +94,9 @@ class Conversation:
         """The speech of which the turn machine knows that it sounds."""
         self._closed = False
         self.accounts = Accounts(self, session.budget)
-        log.subscribe(self._take)
+        log.subscribe(
+            self._take, *(kind for kind in events.KINDS if kind in self._REACTIONS or kind not in TELLS_NOTHING)
+        )
 
     # Events
 

@@ -356,3 +356,9 @@ class ConversationItemAdded(Event):
     """`item` is a ChatMessage, FunctionCall, FunctionCallOutput or AgentHandoff."""
 
     item: Any
+
+
+KINDS: tuple[type[Event], ...] = tuple(
+    kind for kind in list(vars().values()) if isinstance(kind, type) and issubclass(kind, Event) and kind is not Event
+)
+"""Every class of event."""

@@ -12,7 +12,7 @@ from agent_runtime.events import Event
 Callback = Callable[[Any], Any]
 
 NAMES = frozenset(
-    {kind.type for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, Event)}
+    {kind.type for kind in events.KINDS}
     # Those that scripts written for livekit-agents listen to, and that nothing here raises yet.
     | {"metrics_collected", "session_usage_updated", "overlapping_speech", "user_transcription_timeout"}
     | {"eot_prediction", "tool_execution_updated", "debug_message"}

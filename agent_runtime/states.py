@@ -13,6 +13,7 @@ TELLS_NOTHING = frozenset(
         events.FirstSample,
         events.FirstToken,
         events.LlmRequested,
+        events.ModelCalled,
         events.PhraseReady,
         events.TurnCommitted,
         events.UserStateChanged,

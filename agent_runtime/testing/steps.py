@@ -189,8 +189,7 @@ def trigger(name: str) -> Callable[[Event], bool]:
 
 def event_names() -> list[str]:
     """The names of all events that stand in a log."""
-    kinds = [each for each in vars(events).values() if isinstance(each, type) and issubclass(each, Event)]
-    return sorted(kind.type for kind in kinds if kind is not Event)
+    return sorted(kind.type for kind in events.KINDS)
 
 
 def check_hesitation(step: Step) -> None:

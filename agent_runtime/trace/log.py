@@ -20,10 +20,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from agent_runtime import events as events_module
 from agent_runtime.content import CONTENT_TYPES, outline
 from agent_runtime.errors import UsageError
-from agent_runtime.events import Event
+from agent_runtime.events import KINDS, Event
 from agent_runtime.trace.file import CallFile
 
 Subscriber = Callable[[Event], object]
@@ -38,9 +37,9 @@ _NOT_TOLD = frozenset({"created_at"})
 class EventLog:
     """What happened, in order, for whoever listens.
 
-    Every subscriber is called with every event, in the order of appending. A subscriber may append: its event is
-    delivered when the present one has reached everybody, so all see the same order. A subscriber that raises is logged
-    and stays subscribed; it takes nothing from the others and does not end the call.
+    Every subscriber is called with every event of the kinds it named, in the order of appending. A subscriber may append:
+    its event is delivered when the present one has reached everybody, so all see the same order. A subscriber that raises
+    is logged and stays subscribed; it takes nothing from the others and does not end the call.
 
     The order is the order of appending. `at` may step back a little between two events: what a device tells
     afterwards (when playback began) is stamped with the moment it is about.
@@ -50,7 +49,8 @@ class EventLog:
 
     def __init__(self, *, recent: int = 64) -> None:
         self.recent: deque[Event] = deque(maxlen=recent)
-        self._subscribers: tuple[Subscriber, ...] = ()
+        self._subscribers: tuple[tuple[Subscriber, tuple[type[Event], ...]], ...] = ()
+        self._by_kind: dict[type[Event], tuple[Subscriber, ...]] = {}
         self._undelivered: deque[Event] = deque()
         self._delivering = False
         self._appended = 0
@@ -64,14 +64,25 @@ class EventLog:
         """Whether this is called by a subscriber, directly or not."""
         return self._delivering
 
-    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        """Call `subscriber` with every event from now on. Returns what ends that; it may be called twice."""
-        self._subscribers = (*self._subscribers, subscriber)
+    def subscribe(self, subscriber: Subscriber, *kinds: type[Event]) -> Callable[[], None]:
+        """Call `subscriber` with every event from now on, or with those of the classes `kinds`.
+
+        Returns what ends that; it may be called twice.
+        """
+        entry = (subscriber, kinds)
+        self._subscribers = (*self._subscribers, entry)
+        self._by_kind.clear()
 
         def unsubscribe() -> None:
-            self._subscribers = tuple(other for other in self._subscribers if other is not subscriber)
+            self._subscribers = tuple(other for other in self._subscribers if other is not entry)
+            self._by_kind.clear()
 
         return unsubscribe
+
+    def _told_of(self, kind: type[Event]) -> tuple[Subscriber, ...]:
+        told = tuple(subscriber for subscriber, kinds in self._subscribers if not kinds or kind in kinds)
+        self._by_kind[kind] = told
+        return told
 
     def append(self, event: Event) -> None:
         self._appended += 1
@@ -83,7 +94,8 @@ class EventLog:
         try:
             while self._undelivered:
                 event = self._undelivered.popleft()
-                for subscriber in self._subscribers:
+                told = self._by_kind.get(type(event))
+                for subscriber in told if told is not None else self._told_of(type(event)):
                     try:
                         subscriber(event)
                     except Exception:
@@ -183,7 +195,7 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
 def event_of(values: Mapping[str, Any], *, at: float) -> Event:
     """The event of a record, at another time; KeyError or TypeError where it is none."""
     fields = {name: value for name, value in values.items() if name not in ("seq", "t", "type")}
-    return _event_types()[values["type"]](at=at, **fields)
+    return _KINDS[values["type"]](at=at, **fields)
 
 
 def _event(path: Path, number: int, values: dict[str, Any]) -> Event:
@@ -198,13 +210,7 @@ def _broken(path: Path, number: int, line: bytes, what: str) -> UsageError:
     return UsageError(f"Line {number} of {path} {what}: {shown!r}; delete that line to read the others.")
 
 
-def _event_types() -> dict[str, type[Event]]:
-    return {
-        value.type: value
-        for value in vars(events_module).values()
-        if isinstance(value, type) and issubclass(value, Event) and value is not Event
-    }
-
+_KINDS = {kind.type: kind for kind in KINDS}
 
 _names: dict[type[Event], tuple[str, ...]] = {}
 
