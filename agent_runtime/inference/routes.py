@@ -97,12 +97,15 @@ NATIVE: dict[str, str] = {
 
 WITHOUT_LLM = frozenset({"assemblyai", "cartesia", "deepgram", "elevenlabs"})
 
-SPEECH: dict[Kind, dict[str, str]] = {
-    "stt": dict.fromkeys(("openai", "groq", "together"), "agent_runtime.providers.openai_speech:OpenAISTT"),
-    "tts": {
-        **dict.fromkeys(("openai", "groq", "together"), "agent_runtime.providers.openai_speech:OpenAITTS"),
-        "gemini": "agent_runtime.providers.gemini_tts:GeminiTTS",
-    },
+SPEECH: dict[Kind, str] = {
+    "stt": "agent_runtime.providers.openai_speech:OpenAISTT",
+    "tts": "agent_runtime.providers.openai_speech:OpenAITTS",
+}
+"""For every service whose row says that it has such a node."""
+
+OWN_SPEECH: dict[Kind, dict[str, str]] = {
+    "stt": {},
+    "tts": dict.fromkeys(("gemini", "vertex_ai"), "agent_runtime.providers.gemini_tts:GeminiTTS"),
 }
 
 
@@ -192,7 +195,8 @@ def ways(kind: Kind, provider: str, model: str, options: Mapping[str, str]) -> l
 
 def _ways(kind: Kind, provider: str, model: str, straight: bool) -> Iterator[Way]:
     if kind in SPEECH:
-        factory = SPEECH[kind].get(provider)
+        row = _rows().get(provider)
+        factory = SPEECH[kind] if row is not None and getattr(row, kind) is not None else OWN_SPEECH[kind].get(provider)
         if factory is not None:
             yield _way(provider, factory, model)
     elif kind != "llm" or provider in WITHOUT_LLM:

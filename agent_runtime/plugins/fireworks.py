@@ -3,6 +3,7 @@
 from typing import Unpack
 
 from agent_runtime.plugins._options import Options
+from agent_runtime.plugins._speech import speech
 from agent_runtime.providers.openai import OpenAILLM
 
 __all__ = ["LLM"]
@@ -13,3 +14,6 @@ class LLM(OpenAILLM):
 
     def __init__(self, model: str | None = None, **options: Unpack[Options]) -> None:
         super().__init__(model, provider="fireworks", **options)
+
+
+__getattr__ = speech(__name__, "fireworks")

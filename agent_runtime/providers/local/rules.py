@@ -22,7 +22,7 @@ from agent_runtime.providers.local.rules_calls import Call
 from agent_runtime.providers.local.rules_tools import ToolWords
 from agent_runtime.providers.local.rules_words import name_words
 from agent_runtime.stt import MIN_CONFIDENCE
-from agent_runtime.tools import INTERNAL_ERROR, FunctionTool, ToolChoice
+from agent_runtime.tools import INTERNAL_ERROR, FunctionTool, Tool, ToolChoice
 
 NO_MODEL = "No language model is set, only a few rules"
 """Stands in the long form of "I did not understand", which is said once in a conversation."""
@@ -67,10 +67,12 @@ class RulesLLM(LLM):
         self,
         *,
         chat_ctx: ChatContext,
-        tools: Sequence[FunctionTool] = (),
+        tools: Sequence[Tool] = (),
         tool_choice: ToolChoice | None = None,
     ) -> LLMStream:
-        return _RulesStream(self._numbers, chat_ctx, tools, tool_choice)
+        # It has no service that could run a provider's tool; an agent made for one may still be tried with it.
+        functions = [tool for tool in tools if isinstance(tool, FunctionTool)]
+        return _RulesStream(self._numbers, chat_ctx, functions, tool_choice)
 
 
 class _RulesStream(LLMStream):

@@ -10,7 +10,8 @@ from typing import Any
 from agent_runtime.errors import UsageError
 from agent_runtime.providers.local import models
 from agent_runtime.providers.local.info import EngineInfo, distribution_version
-from agent_runtime.providers.local.spans import Reading, SpanStream, SpanSTT
+from agent_runtime.providers.local.spans import SpanStream, SpanSTT
+from agent_runtime.providers.voiced import Reading
 from agent_runtime.stt import STTContext
 
 INSTALL = "pip install 'agent-runtime[sherpa]'"
@@ -92,7 +93,7 @@ def _ctc_kind(path: Path, file: Path) -> str:
 
 
 class SherpaEngine:
-    """What runs in the child: see `Reading` for its methods."""
+    """What runs in the child: see `local.spans` for its methods."""
 
     def __init__(self, constructor: str, files: dict[str, str], threads: int) -> None:
         import sherpa_onnx

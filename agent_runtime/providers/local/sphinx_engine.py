@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from agent_runtime.providers.local import grammar, phonemes
-from agent_runtime.providers.local.spans import NOTHING, Reading
+from agent_runtime.providers.voiced import NOTHING, Reading
 from agent_runtime.stt import STTContext
 
 _WORD_PROBABILITY = 0.1
@@ -45,7 +45,7 @@ class SphinxEngine:
         return self._skipped
 
     def hear(self, pcm: bytes, first: bool, last: bool) -> Reading:
-        """Take the next piece of an utterance: see `Reading`."""
+        """Take the next piece of an utterance: see `local.spans`."""
         for decoder in (self._model, self._phrases):
             if first:
                 decoder.start_utt()

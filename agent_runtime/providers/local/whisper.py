@@ -10,7 +10,8 @@ from typing import Any
 from agent_runtime.errors import UsageError
 from agent_runtime.providers.local import models
 from agent_runtime.providers.local.info import EngineInfo, distribution_version
-from agent_runtime.providers.local.spans import NOTHING, Reading, SpanStream, SpanSTT
+from agent_runtime.providers.local.spans import SpanStream, SpanSTT
+from agent_runtime.providers.voiced import NOTHING, Reading
 from agent_runtime.stt import STTContext
 
 INSTALL = "pip install 'agent-runtime[whisper]'"
@@ -85,7 +86,7 @@ def check_model(engine: str, model: str) -> Path:
 
 
 class WhisperEngine:
-    """What runs in the child: see `Reading` for its methods."""
+    """What runs in the child: see `local.spans` for its methods."""
 
     def __init__(self, model: str, language: str | None, compute_type: str, keyterms: tuple[str, ...]) -> None:
         from faster_whisper import WhisperModel

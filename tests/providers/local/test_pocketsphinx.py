@@ -11,6 +11,7 @@ pytest.importorskip("pocketsphinx", reason="pip install 'agent-runtime[local]'")
 from agent_runtime import virtual
 from agent_runtime.audio.frame import FRAME_S, INPUT_RATE, AudioFrame
 from agent_runtime.errors import EngineDied, UsageError
+from agent_runtime.providers import voiced
 from agent_runtime.providers.local import spans
 from agent_runtime.providers.local.pocketsphinx import PocketsphinxSTT
 from agent_runtime.providers.local.spans import SpanStream
@@ -88,7 +89,7 @@ def test_the_same_sound_gives_the_same_events() -> None:
 @needs_flite
 def test_a_long_span_is_read_in_pieces_and_stays_one_transcript(monkeypatch: pytest.MonkeyPatch) -> None:
     one = flite("what time is it") + silence(0.4)
-    monkeypatch.setattr(spans, "MAX_UTTERANCE_S", len(one) / 2 / INPUT_RATE + spans.PRE_ROLL_S)
+    monkeypatch.setattr(spans, "MAX_UTTERANCE_S", len(one) / 2 / INPUT_RATE + voiced.PRE_ROLL_S)
     (final,) = _data(recognise(frames(one * 3)), final=True)
     assert final.text == "what time is it what time is it what time is it"
 
