@@ -7,7 +7,7 @@ TURNS := benchmarks/results/turns
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-peers bench-turns mutation sound-bus lock clean setup setup-test
+.PHONY: help run test check bench bench-peers bench-turns mutation golden sound-bus lock clean setup setup-test
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z./-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,11 +46,15 @@ docs/call.svg: setup ## draw the recorded call for the README
 sound-bus: ## install what the tests make a virtual sound card of
 	@sh scripts/sound-bus.sh
 
+golden: setup-test ## have the official SDKs make our calls again, write tests/contract/golden (ARGS="openai litellm")
+	@sh scripts/environments.sh openai anthropic google boto3 litellm livekit
+	@$(BIN)/python -m tests.contract.golden $(ARGS)
+
 lock: setup ## write requirements/*.txt again (UPGRADE=1 takes the newest)
 	@UPGRADE=$(UPGRADE) sh scripts/lock.sh
 
 clean: ## remove the environment, caches and what calls wrote here
-	rm -rf .venv .venv-livekit .venv-pipecat .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .bench build dist
+	rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .bench build dist
 	rm -f call.wav call.svg call.jsonl agent-runtime.log
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -381,7 +381,7 @@ def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
     ranges.whole("max_output_tokens", checked.get("maxTokens"), 1)
     ranges.one_of("reasoning_effort", checked.get("reasoning_effort"), claude.EFFORTS)
     if "stopSequences" in checked:
-        checked["stopSequences"] = ranges.stops("stop", checked["stopSequences"], 2500)
+        checked["stopSequences"] = ranges.stops("stop", checked["stopSequences"], 2500, blank=True)
     if "thinking" in checked:
         checked["thinking"] = claude.checked_thinking(checked["thinking"])
     for name in ("extra_headers", "extra_body"):

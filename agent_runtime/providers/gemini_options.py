@@ -170,7 +170,7 @@ def _seed(options: Options, model: str, name: str, value: Any) -> None:
 
 
 def _stop(options: Options, model: str, name: str, value: Any) -> None:
-    options.config["stopSequences"] = stops(name, value, MOST_STOPS)
+    options.config["stopSequences"] = stops(name, value, MOST_STOPS, blank=True)
 
 
 def _logprobs(options: Options, model: str, name: str, value: Any) -> None:

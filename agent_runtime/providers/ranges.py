@@ -28,12 +28,14 @@ def one_of(name: str, value: Any, known: Collection[Any]) -> Any:
     return value
 
 
-def stops(name: str, value: Any, most: int) -> list[str] | None:
-    """What ends an answer: a text or several; None for none."""
+def stops(name: str, value: Any, most: int, *, blank: bool = False) -> list[str] | None:
+    """What ends an answer: a text or several; None for none. Where `blank`, one may be a line's end alone."""
     if value is None:
         return None
     texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list | tuple) or not all(isinstance(each, str) and each.strip() for each in texts):
+    if not isinstance(texts, list | tuple) or not all(isinstance(each, str) and each for each in texts):
+        raise UsageError(f"{name} is {value!r}; it is a text that is not empty, or a list of such.")
+    if not blank and not all(map(str.strip, texts)):
         raise UsageError(f"{name} is {value!r}; it is a text that is not blank, or a list of such.")
     if len(texts) > most:
         raise UsageError(f"{name} has {len(texts)} texts; {most} is the most.")

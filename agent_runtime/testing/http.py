@@ -52,10 +52,15 @@ class Peer:
 
 
 class Server(ABC):
-    """Serves on a free port of 127.0.0.1 while it is entered; `url` says where."""
+    """Serves on 127.0.0.1 while it is entered; `url` says where.
+
+    Attributes:
+        port: the port to serve on; 0: a free one. Set it before entering.
+    """
 
     def __init__(self) -> None:
         self.url = ""
+        self.port = 0
         self._server: asyncio.Server | None = None
         self._running: set[asyncio.Task[None]] = set()
 
@@ -64,7 +69,7 @@ class Server(ABC):
         """Answer one request."""
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 

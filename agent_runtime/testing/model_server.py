@@ -5,9 +5,11 @@
 
 Each request takes the next answer; the last one stays. The wire is chosen by the path, and whether it is told in pieces
 by the path or by ``stream`` in the body. The text is told word by word, the arguments of a call in pieces of `PIECE`
-characters. Of Gemini there are also ``cachedContents`` and ``:embedContent``.
+characters. Of Gemini there are also ``cachedContents`` and ``:embedContent``; of OpenAI ``/audio/transcriptions``, which
+reads `text` in whatever it hears, and ``/audio/speech``, which says `audio`, or a tone as long as its input takes.
 """
 
+import array
 import base64
 import json
 import re
@@ -34,7 +36,9 @@ class Said:
         text: what is said.
         calls: tools that are called then, by name and arguments.
         reasoning: what is thought before.
-        images, audio: pictures (PNG), and sound (16 bit, 24 kHz, mono): Gemini alone has words for them.
+        images, audio: pictures (PNG), and sound (16 bit, 24 kHz, mono): Gemini alone has words for them, and
+            ``/audio/speech`` says the sound.
+        no_speech: how likely it is that there are no words in what is transcribed, from 0 to 1.
         prompt_tokens, completion_tokens: the usage that is told. Of these `cached_tokens` came out of a cache, and
             `reasoning_tokens` were thought.
         cut: the answer was too long, and ends before its end.
@@ -47,6 +51,7 @@ class Said:
     reasoning: str = ""
     images: Sequence[bytes] = ()
     audio: bytes = b""
+    no_speech: float = 0.0
     prompt_tokens: int = 12
     completion_tokens: int = 7
     cached_tokens: int = 0
@@ -76,6 +81,18 @@ class Received:
             return json.loads(self.body)
         except ValueError:
             return None
+
+    @property
+    def form(self) -> dict[str, list[bytes]]:
+        """The fields of a form with files, each as often as it was sent."""
+        boundary = re.search(r'boundary="?([^";]+)', self.headers.get("content-type", ""))
+        fields: dict[str, list[bytes]] = {}
+        for part in self.body.split(b"--" + boundary[1].encode()) if boundary else ():
+            head, _, value = part.partition(b"\r\n\r\n")
+            name = re.search(rb'name="([^"]*)"', head)
+            if name is not None:
+                fields.setdefault(name[1].decode(), []).append(value.removesuffix(b"\r\n"))
+        return fields
 
 
 class ModelServer(Server):
@@ -142,7 +159,7 @@ def told(received: Received, said: Said) -> tuple[str, bytes]:
 
 def _besides(received: Received) -> dict[str, Any] | None:
     """What is asked for besides an answer; None where it is one."""
-    if re.search(r"/cachedContents(\?|$)|:cachedContents(\?|$)", received.path):
+    if re.search(r"[/:]cachedContents(\?|$)", received.path):  # with a colon LiteLLM asks, where it has an api_base
         named = {"displayName": (received.json or {}).get("displayName"), "expireTime": "2100-01-01T00:00:00Z"}
         return {} if received.method == "GET" else {"name": "cachedContents/c1", "model": "models/scripted", **named}
     if received.method == "GET":
@@ -160,6 +177,9 @@ Wire = Callable[[Said], tuple[str, Iterator[bytes]]]
 
 
 def _wire(received: Received) -> Wire | None:
+    for pattern, wire in _SOUNDS:
+        if re.search(pattern, received.path):
+            return wire(received)
     for pattern, in_pieces, whole in _WIRES:
         if re.search(pattern, received.path):
             streams = whole is None or (received.json or {}).get("stream") is True
@@ -238,6 +258,77 @@ _OPENAI = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, 
 
 def _openai_delta(delta: Mapping[str, Any], *, finish: str | None = None) -> bytes:
     return _event({**_OPENAI, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+
+
+# OpenAI's sound
+
+
+def _transcribed(received: Received) -> Wire:
+    form = received.form
+    asked = {name: value[0].decode(errors="replace").lower() for name, value in form.items() if name != "file"}
+    verbose = asked.get("response_format") == "verbose_json"
+    if asked.get("stream") == "true":
+        return lambda said: ("text/event-stream", _transcript_events(said))
+    return lambda said: ("application/json", iter([json.dumps(_transcript(said, verbose, form)).encode()]))
+
+
+def _transcript(said: Said, verbose: bool, form: Mapping[str, Sequence[bytes]]) -> dict[str, Any]:
+    if not verbose:
+        return {"text": said.text}
+    seconds = (len(form["file"][0]) - 44) / 32_000
+    segment = {
+        "id": 0,
+        "seek": 0,
+        "start": 0.0,
+        "end": seconds,
+        "text": f" {said.text}",
+        "tokens": [],
+        "temperature": 0.0,
+        "avg_logprob": -0.1,
+        "compression_ratio": 1.0,
+        "no_speech_prob": said.no_speech,
+    }
+    segments = [segment] if said.text else []
+    usage = {"type": "duration", "seconds": seconds}
+    return {"language": "english", "duration": seconds, "text": said.text, "segments": segments, "usage": usage}
+
+
+def _transcript_events(said: Said) -> Iterator[bytes]:
+    for word in said.words:
+        yield _event({"type": "transcript.text.delta", "delta": word})
+    if said.error:
+        yield _event({"type": "error", "error": {"message": said.error, "type": "server_error", "code": None}})
+        return
+    yield _event({"type": "transcript.text.done", "text": said.text})
+    yield b"data: [DONE]\n\n"
+
+
+def _spoken(received: Received) -> Wire | None:
+    asked = received.json or {}
+    format_ = asked.get("response_format")
+    if format_ not in ("pcm", "wav"):
+        return None
+    evented = asked.get("stream_format") == "sse"
+    kind = "text/event-stream" if evented else f"audio/{format_}"
+    return lambda said: (kind, _sounds(said.audio or _tone(str(asked.get("input"))), format_, evented=evented))
+
+
+def _sounds(pcm: bytes, format_: str, *, evented: bool) -> Iterator[bytes]:
+    """A tenth of a second at a time. The head of a WAV file does not know how long it will be."""
+    if format_ == "wav":
+        head = struct.pack("<HHIIHH", 1, 1, 24_000, 48_000, 2, 16)
+        pcm = struct.pack("<4sI8sI16s4sI", b"RIFF", 0xFFFFFFFF, b"WAVEfmt ", 16, head, b"data", 0xFFFFFFFF) + pcm
+    for at in range(0, len(pcm), 4800):
+        piece = pcm[at : at + 4800]
+        yield _event({"type": "speech.audio.delta", "audio": base64.b64encode(piece).decode()}) if evented else piece
+    if evented:
+        usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
+        yield _event({"type": "speech.audio.done", "usage": usage})
+
+
+def _tone(text: str) -> bytes:
+    """60 ms for each character."""
+    return array.array("h", (3000 if sample // 60 % 2 else -3000 for sample in range(1440 * len(text)))).tobytes()
 
 
 # Anthropic
@@ -434,6 +525,12 @@ def aws_message(kind: str, payload: Mapping[str, Any], *, message_type: str = "e
     message = prelude + struct.pack(">I", zlib.crc32(prelude)) + headers + body
     return message + struct.pack(">I", zlib.crc32(message))
 
+
+_SOUNDS: tuple[tuple[str, Callable[[Received], Wire | None]], ...] = (
+    (r"/audio/transcriptions(\?|$)", _transcribed),
+    (r"/audio/speech(\?|$)", _spoken),
+)
+"""Path, and what the answer is like, by the request."""
 
 _WIRES: tuple[tuple[str, Wire, Wire | None], ...] = (
     (r"/chat/completions(\?|$)", _openai, _openai_whole),

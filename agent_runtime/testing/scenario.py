@@ -7,11 +7,12 @@ line and key, and what was near.
 import inspect
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints, is_typeddict
 
 from agent_runtime.errors import UsageError
+from agent_runtime.inference.spending import Budget
 from agent_runtime.testing import sounds
 from agent_runtime.testing.caller import Caller
 from agent_runtime.testing.expect import Expectation, parse
@@ -270,6 +271,8 @@ def _session() -> Fields:
         "max_tool_steps": Number(minimum=0, whole=True),
         "user_away_timeout": OrNone(_SOME_SECONDS),
         "tts_text_transforms": Items(OrObject(Text())),
+        "on_error": OrNone(Text()),
+        "budget": Anything({each.name: {} for each in fields(Budget)}),
     }
     taken = [name for name in inspect.signature(AgentSession.__init__).parameters if name != "self"]
     options = {
