@@ -7,7 +7,7 @@ TURNS := benchmarks/results/turns
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-peers bench-turns mutation golden sound-bus lock clean setup setup-test
+.PHONY: help run test check bench bench-llm bench-peers bench-turns mutation golden models-page model-servers sound-bus lock clean setup setup-test
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z./-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,10 @@ check: setup-test ## format, lint, types, import rules
 bench: setup ## measure, print both sides of each ratio, fail where a bound is missed
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+bench-llm: setup ## ask a model through ours, httpx, openai, livekit-agents, LiteLLM (6 minutes; ARGS="--rounds 1")
+	@sh scripts/environments.sh openai livekit litellm
+	@$(BIN)/python -m benchmarks.llm $(ARGS)
+
 bench-peers: setup ## ours beside livekit-agents, pipecat and bare asyncio (45 minutes; ARGS="--rounds 1")
 	@sh scripts/environments.sh livekit pipecat
 	@$(BIN)/python -m benchmarks.peers $(ARGS)
@@ -45,6 +49,13 @@ docs/call.svg: setup ## draw the recorded call for the README
 
 sound-bus: ## install what the tests make a virtual sound card of
 	@sh scripts/sound-bus.sh
+
+model-servers: setup-test ## get what the tests ask for real: LiteLLM's proxy (740 MB), aimock (Node 20), LangGraph
+	@sh scripts/environments.sh litellm langgraph
+	@sh scripts/aimock.sh
+
+models-page: setup-test ## write docs/models.md from docs/models.toml
+	@$(BIN)/python -m tests.models_page
 
 golden: setup-test ## have the official SDKs make our calls again, write tests/contract/golden (ARGS="openai litellm")
 	@sh scripts/environments.sh openai anthropic google boto3 litellm livekit

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from agent_runtime import Agent, AgentSession, AudioFrame, ChatChunk, ChatContext, FunctionTool, clock
+from agent_runtime import Agent, AgentSession, AudioFrame, ChatChunk, ChatContext, Tool, clock
 from agent_runtime.audio.frame import OUTPUT_RATE
 from agent_runtime.llm import LLM, ChoiceDelta, LLMStream
 from agent_runtime.stt import STT, RecognizeStream, SpeechData, SpeechEvent, SpeechEventType, STTContext
@@ -94,7 +94,7 @@ class _Model(LLM):
         self._script = script
 
     def chat(
-        self, *, chat_ctx: ChatContext, tools: Sequence[FunctionTool] = (), tool_choice: ToolChoice | None = None
+        self, *, chat_ctx: ChatContext, tools: Sequence[Tool] = (), tool_choice: ToolChoice | None = None
     ) -> LLMStream:
         return _Answer(self._script)
 

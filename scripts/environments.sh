@@ -29,7 +29,7 @@ lock() {
     there=$(mktemp -d)
     cat >"$there/pyproject.toml" <<END
 [project]
-name = "$1"
+name = "env-$1"
 version = "0"
 requires-python = ">=3.11,<3.14"
 dependencies = [$(wanted "$1")]

@@ -215,8 +215,9 @@ class Exchange(Generic[T]):
             if response.status_code >= 400:
                 raise service.refused(response.status_code, response.headers, await _some(response))
             answer.begins(response.headers.get("content-type", ""))
-            encoded = "content-encoding" in response.headers
-            async for data in response.aiter_bytes() if encoded else response.aiter_raw():
+            # Undecoded bytes are cheaper; a transport of one's own may give the whole answer at once.
+            raw = "content-encoding" not in response.headers and not response.is_stream_consumed
+            async for data in response.aiter_raw() if raw else response.aiter_bytes():
                 try:
                     payloads = framing.feed(data)
                 except ValueError as error:

@@ -91,7 +91,7 @@ class GeminiLLM(RemoteLLM):
         cached_content: the name of a cache. It holds instructions and tools: the request then carries none.
         gemini_tools: tools that Google runs, for every request.
         url_mode: ``inline`` fetches pictures here and sends their bytes; ``uri`` sends their addresses.
-        allow_private_urls: fetch pictures from this machine and its network too.
+        allow_private: fetch pictures from this machine and its network too.
         drop_params: leave out what Gemini has no parameter for, instead of refusing it.
         extra_kwargs: anything else, by OpenAI's name or Gemini's own.
     """
@@ -127,7 +127,7 @@ class GeminiLLM(RemoteLLM):
         gemini_tools: "Sequence[ProviderTool | Mapping[str, Any]] | None" = None,
         cached_content: str | None = None,
         url_mode: Literal["inline", "uri"] = "inline",
-        allow_private_urls: bool = False,
+        allow_private: bool = False,
         drop_params: bool = False,
         extra_kwargs: Mapping[str, Any] | None = None,
         conn_options: APIConnectOptions | None = None,
@@ -156,7 +156,7 @@ class GeminiLLM(RemoteLLM):
         }
         self.drop_params = drop_params
         self.url_mode = url_mode
-        self.allow_private_urls = allow_private_urls
+        self.allow_private = allow_private
         self._options = options(model, given, drop_params=drop_params)
         self.place: Place = (
             VertexAI(project, location, credentials, base_url, api_version)
@@ -345,7 +345,7 @@ class GeminiLLM(RemoteLLM):
                     config.setdefault("mediaResolution", f"MEDIA_RESOLUTION_{known.inference_detail.upper()}")
         if loading:
             client = await self.connections.client()
-            loaded = await files.load_all(list(loading.values()), allow_private=self.allow_private_urls, client=client)
+            loaded = await files.load_all(list(loading.values()), allow_private=self.allow_private, client=client)
             for key, each in zip(loading, loaded, strict=True):
                 data = base64.b64encode(each.data).decode()
                 made[key] = {"inlineData": {"mimeType": each.mime_type, "data": data}}

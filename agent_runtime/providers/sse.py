@@ -27,10 +27,11 @@ class ServerSentEvents:
     empty line, and the last line its end.
     """
 
-    __slots__ = ("_after_cr", "_data", "_rest", "_size")
+    __slots__ = ("_after_cr", "_data", "_kept", "_rest", "_size")
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest: list[bytes] = []  # of a line without its end: a picture comes in hundreds of pieces
+        self._kept = 0
         self._data: list[bytes] = []
         self._size = 0
         self._after_cr = False
@@ -44,15 +45,24 @@ class ServerSentEvents:
         self._after_cr = data[-1:] == b"\r"
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        *lines, self._rest = (self._rest + data if self._rest else data).split(b"\n")
-        if len(self._rest) > LONGEST_LINE:
-            raise TooLong(f"a line of more than {LONGEST_LINE} bytes")
+        *lines, rest = data.split(b"\n")
+        if lines and self._rest:
+            lines[0] = self._unfinished() + lines[0]
+        if rest:
+            self._rest.append(rest)
+            self._kept += len(rest)
+            if self._kept > LONGEST_LINE:
+                raise TooLong(f"a line of more than {LONGEST_LINE} bytes")
         return self._events(lines)
 
     def end(self) -> list[bytes]:
-        lines = [self._rest, b""]
-        self._rest = b""
-        return self._events(lines)
+        return self._events([self._unfinished(), b""])
+
+    def _unfinished(self) -> bytes:
+        line = b"".join(self._rest)
+        self._rest.clear()
+        self._kept = 0
+        return line
 
     def _events(self, lines: list[bytes]) -> list[bytes]:
         events: list[bytes] = []

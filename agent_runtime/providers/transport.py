@@ -6,6 +6,7 @@ when the last model that used it is closed, and at the latest with the loop.
 
 import asyncio
 import functools
+import importlib
 import logging
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -31,7 +32,9 @@ KEEP_ALIVE_S = 120.0
 
 @functools.cache
 def _tls() -> ssl.SSLContext:
-    """Read once: the certificates are half a megabyte."""
+    """Read once: the certificates are half a megabyte. With them comes what httpx would import in the first turn."""
+    for name in ("anyio", "httpcore"):
+        importlib.import_module(name)
     return httpx.create_ssl_context()
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from agent_runtime import Agent, AgentSession, AudioFrame, ChatChunk, ChatContext, FunctionTool
+from agent_runtime import Agent, AgentSession, AudioFrame, ChatChunk, ChatContext, Tool
 from agent_runtime.io.memory import ClockSink, MemorySource
 from agent_runtime.llm import LLM, ChoiceDelta, LLMStream
 from agent_runtime.stt import STT, RecognizeStream, SpeechData, SpeechEvent, SpeechEventType, STTContext
@@ -108,7 +108,7 @@ class Model(LLM):
         self._script = script
 
     def chat(
-        self, *, chat_ctx: ChatContext, tools: Sequence[FunctionTool] = (), tool_choice: ToolChoice | None = None
+        self, *, chat_ctx: ChatContext, tools: Sequence[Tool] = (), tool_choice: ToolChoice | None = None
     ) -> LLMStream:
         return Answer(self._script)
 
