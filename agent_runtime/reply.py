@@ -262,7 +262,7 @@ class Reply:
                 self._conversation.failed("hook", f"on_user_turn_completed of '{agent.id}'", error)
             finally:
                 late.cancel()
-        if message is not None:
+        if message is not None and ctx.index_by_id(message.id) is None:  # what was typed is in the history at once
             ctx.insert(message)
         if request.instructions:
             ctx.add_message(role="system", content=request.instructions)

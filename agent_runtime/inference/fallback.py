@@ -16,6 +16,7 @@ from agent_runtime.channels import Channel
 from agent_runtime.errors import APIError, Fault, ProviderError, UsageError
 from agent_runtime.inference.availability import Availability, Hedge
 from agent_runtime.llm import FIRST_TOKEN_TIMEOUT_S, LLM, CallOutcome, ChatChunk, LLMStream, ModelCall, reporting
+from agent_runtime.types import APIConnectOptions
 
 if TYPE_CHECKING:
     from agent_runtime.chat import ChatContext
@@ -53,6 +54,7 @@ class FallbackLLM(LLM):
         hedges: for each, when it is asked besides the one before it; see `Hedge`.
         attempt_timeout: seconds to the first usable token of one, before the next is asked; by itself 5 s, and more for
             one that says that it needs more (a reasoning model).
+        max_retry_per_llm: how often one is asked again before the next one is; the last one as often as it says itself.
         continue_answers: whether an answer that breaks off after its first word is gone on with by the next model. Its
             words are in the request as the beginning of the answer.
     """
@@ -65,6 +67,7 @@ class FallbackLLM(LLM):
         *,
         hedges: Sequence[Hedge] = (),
         attempt_timeout: float | None = None,
+        max_retry_per_llm: int = 0,
         continue_answers: bool = False,
     ) -> None:
         if len(llm) < 2:
@@ -73,6 +76,7 @@ class FallbackLLM(LLM):
             raise UsageError("hedges has one entry for each model, and None for the first, which is asked at once.")
         self.models = list(llm)
         self.attempt_timeout = attempt_timeout
+        self.max_retry_per_llm = max_retry_per_llm
         self.continue_answers = continue_answers
         self.availability = Availability(hedges or [None] * len(llm))
         self.label = " | ".join(each.label or type(each).__name__ for each in llm)
@@ -96,8 +100,12 @@ class FallbackLLM(LLM):
     ) -> "FallbackStream":
         """Ask the chain. `further` goes to each model as it is."""
 
-        def ask(place: int, ctx: "ChatContext") -> LLMStream:
-            return self.models[place].chat(chat_ctx=ctx, tools=tools, tool_choice=tool_choice, **further)
+        def ask(place: int, ctx: "ChatContext", last: bool) -> LLMStream:
+            llm, given = self.models[place], further
+            patience = getattr(llm, "conn_options", None)
+            if not last and isinstance(patience, APIConnectOptions) and "conn_options" not in further:
+                given = {**further, "conn_options": dataclasses.replace(patience, max_retry=self.max_retry_per_llm)}
+            return llm.chat(chat_ctx=ctx, tools=tools, tool_choice=tool_choice, **given)
 
         return FallbackStream(self, chat_ctx, ask)
 
@@ -119,7 +127,7 @@ class FallbackStream(LLMStream):
     """An answer of whichever model gives one."""
 
     def __init__(
-        self, chain: FallbackLLM, chat_ctx: "ChatContext", ask: "Callable[[int, ChatContext], LLMStream]"
+        self, chain: FallbackLLM, chat_ctx: "ChatContext", ask: "Callable[[int, ChatContext, bool], LLMStream]"
     ) -> None:
         self._chain = chain
         self._ctx = chat_ctx
@@ -150,9 +158,9 @@ class FallbackStream(LLMStream):
             finally:
                 await race.over()
 
-    def start(self, place: int, wake: asyncio.Event) -> "_Contender":
+    def start(self, place: int, wake: asyncio.Event, *, last: bool) -> "_Contender":
         llm = self._chain.models[place]
-        return _Contender(place, llm, lambda: self._ask(place, self._ctx), self._chain.patience(llm), wake)
+        return _Contender(place, llm, lambda: self._ask(place, self._ctx, last), self._chain.patience(llm), wake)
 
     def failed(self, contender: "_Contender") -> None:
         assert contender.error is not None
@@ -180,7 +188,7 @@ class FallbackStream(LLMStream):
 
     async def _probe(self, place: int) -> None:
         wake = asyncio.Event()
-        contender = self.start(place, wake)
+        contender = self.start(place, wake, last=False)
         contender.outcome = "probe"
         try:
             await wake.wait()
@@ -229,7 +237,8 @@ class _Race:
             await self._next_wake()
 
     def _start(self) -> None:
-        self._asked.append(self._stream.start(self._waiting.pop(0), self._wake))
+        place = self._waiting.pop(0)
+        self._asked.append(self._stream.start(place, self._wake, last=not self._waiting))
 
     def _hedge_at(self) -> float | None:
         return self._stream.hedge_at(self._waiting[0], self._asked[-1]) if self._waiting and self._asked else None

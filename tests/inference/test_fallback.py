@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import httpx
 import pytest
 
 from agent_runtime import clock, virtual
@@ -18,6 +19,7 @@ from agent_runtime.llm import (
     ModelCall,
     reporting,
 )
+from agent_runtime.plugins import openai
 
 CALL = FunctionToolCall("stop", "{}", "c1")
 
@@ -115,6 +117,22 @@ def test_a_reasoning_model_has_the_time_that_it_asks_for() -> None:
     chain = FallbackLLM([a, b])
     assert ask(chain) == ("one", pytest.approx(40.0))
     assert chain.first_token_timeout == 65.0
+
+
+def test_one_with_another_behind_it_is_not_asked_again_and_the_last_one_is() -> None:
+    class Refusing(httpx.AsyncBaseTransport):
+        def __init__(self) -> None:
+            self.asked = 0
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            self.asked += 1
+            return httpx.Response(503, json={})
+
+    ways = Refusing(), Refusing()
+    models = [openai.LLM(model="m", api_key="k", transport=way) for way in ways]
+    with pytest.raises(NoModelAnswered):
+        ask(FallbackLLM(models))
+    assert [way.asked for way in ways] == [1, 4]
 
 
 def test_all_failing_is_one_error_that_names_each() -> None:

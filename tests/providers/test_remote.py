@@ -257,6 +257,13 @@ def test_a_message_without_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> N
     assert "cannot be used: a line of more than 10 bytes" in str(told.error) or "an event" in str(told.error)
 
 
+def test_a_transport_of_ones_own_may_give_the_whole_answer_at_once() -> None:
+    def whole(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=b"data: one\n\ndata: two\n\ndata: .\n\n")
+
+    assert [text for _, text in ask(Server(whole)).text] == ["one", "two"]
+
+
 def test_a_service_that_is_not_there() -> None:
     def nobody(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("connection refused", request=request)
