@@ -7,35 +7,52 @@ sequences comes first, then the tests of the machine, then whatever `--more` nam
     python scripts/mutate.py                          all mutants of MODULES; the survivors by name
     python scripts/mutate.py --only 'table|_commit'   those whose name matches
     python scripts/mutate.py --list                   their names, and nothing is run
+    python scripts/mutate.py facts --out FILE         all of one module; FILE keeps the scores of the others it has
+
+A survivor that changes nothing anybody could see is named in `tests/turns/unnoticed.txt`, with the reason.
 """
 
 import argparse
 import ast
 import copy
+import importlib.abc
+import importlib.util
 import os
 import re
-import shutil
-import subprocess
+import signal
 import sys
-import tempfile
-import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TURNS = Path("agent_runtime/turns")
 
-MODULES = ("machine", "facts", "endpoint", "endpointing", "quantiles")
+MODULES = ("machine", "facts", "last_turn", "endpoint", "endpointing", "quantiles")
 """Of `agent_runtime/turns`: who has the floor, and when a turn ends."""
 
-TESTS = ("machine", "endpoint", "requested", "murmurs", "corners", "endpointing", "quantiles")
+TESTS = (
+    "facts",
+    "last_turn",
+    "disagreement",
+    "corners",
+    "requested",
+    "murmurs",
+    "machine",
+    "endpoint",
+    "endpointing",
+    "quantiles",
+)
 """Of `tests/turns`, in the order in which they run."""
 
 SEARCH = 600
 """Random sequences that a mutant has to pass first: most break an invariant within a few, which is quick to find out."""
+
+UNNOTICED = ROOT / "tests/turns/unnoticed.txt"
+"""A line for each: the mutant without its line number, two colons, and why no test can notice it."""
 
 LONGEST_S = 120.0
 """A mutant that makes a test run for longer hangs, which is noticed."""
@@ -187,7 +204,7 @@ def _operand_negated(number: int) -> Callable[[ast.AST], str]:
 def _swapped(node: ast.AST) -> str:
     assert isinstance(node, ast.Constant)
     node.value = not node.value
-    return f"{not node.value} for {node.value}"
+    return f"{node.value} for {not node.value}"
 
 
 def _times(factor: float) -> Callable[[ast.AST], str]:
@@ -224,89 +241,154 @@ def _case_removed(node: ast.AST) -> str:
 # Running
 
 
-class Bench:
-    """A copy of what the tests need, in which one module at a time is broken."""
+class Mutated(importlib.abc.InspectLoader):
+    """Gives a module that is broken in place of the one on disk."""
 
-    def __init__(self, folder: Path, more: list[str]) -> None:
-        self.folder = folder
-        kept = shutil.ignore_patterns("__pycache__", ".*")
-        for name in ("agent_runtime", "tests"):
-            shutil.copytree(ROOT / name, folder / name, ignore=kept)
-        shutil.copy(ROOT / "pyproject.toml", folder)
-        tests = [f"tests/turns/test_{name}.py" for name in TESTS]
-        there = [path for path in tests if (folder / path).exists()]
-        pytest = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=no"]
-        search = f"raise SystemExit(any(search.play(seed)[2] is not None for seed in range({SEARCH})))"
-        self.stages = [
-            [sys.executable, "-c", f"from tests.turns import search; {search}"],
-            [*pytest, *there, "-k", "not whatever_happens and not max_delay_whatever"],
-            [*pytest, *there, "tests/turns/test_search.py", "-k", "whatever or found_no_more"],
-            *([[*pytest, *more]] if more else []),
-        ]
-        self.environment = {**os.environ, "PYTHONPATH": str(folder)}
-        self.writes = 0
+    def __init__(self, mutant: Mutant) -> None:
+        self.name = f"agent_runtime.turns.{mutant.module}"
+        self.mutant = mutant
 
-    def killed(self) -> str | None:
-        """At which stage the tests fail."""
-        for number, command in enumerate(self.stages):
-            try:
-                done = subprocess.run(
-                    command,
-                    cwd=self.folder,
-                    env=self.environment,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    timeout=LONGEST_S,
-                    check=False,
-                )
-            except subprocess.TimeoutExpired:
-                return "hangs"
-            if done.returncode not in (0, 5):  # 5: this stage has no tests
-                return f"stage {number + 1}"
-        return None
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        return importlib.util.spec_from_loader(name, self) if name == self.name else None
 
-    def try_out(self, mutant: Mutant) -> str | None:
-        path = self.folder / TURNS / f"{mutant.module}.py"
-        was = path.read_text()
-        self.write(path, mutant.source)
-        try:
-            return self.killed()
-        finally:
-            self.write(path, was)
+    def get_source(self, fullname: str) -> str:
+        return self.mutant.source
 
-    def write(self, path: Path, source: str) -> None:
-        """With a time of its own: by that Python tells whether what it compiled before still stands."""
-        self.writes += 1
-        path.write_text(source)
-        os.utime(path, (self.writes * 10, self.writes * 10))
+
+def stages(more: list[str]) -> list[list[str]]:
+    """What pytest is given, one after the other."""
+    tests = [f"tests/turns/test_{name}.py" for name in TESTS]
+    slow = "whatever_happens or max_delay_whatever"
+    return [
+        [*tests, "-k", f"not ({slow})"],
+        [*tests, "tests/turns/test_search.py", "-k", f"{slow} or found_no_more"],
+        *([more] if more else []),
+    ]
+
+
+def verdict(more: list[str]) -> int:
+    """In a process of its own: 0 if nothing notices, else the number of the stage that does."""
+    import pytest
+
+    from tests.turns import search
+
+    if any(search.play(seed)[2] is not None for seed in range(SEARCH)):
+        return 1
+    quiet = ["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", "--no-header", "--tb=no"]
+    for number, tests in enumerate(stages(more), start=2):
+        if pytest.main([*quiet, *tests]) not in (0, 5):  # 5: this stage has no tests
+            return number
+    return 0
+
+
+def begin(mutant: Mutant | None, more: list[str]) -> int:
+    """Fork, which is much quicker than to start Python anew. The process id of the child, which ends with its verdict."""
+    child = os.fork()
+    if child:
+        return child
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    status = 1  # what cannot even be imported is noticed
+    try:
+        if mutant is not None:
+            sys.meta_path.insert(0, Mutated(mutant))
+        status = verdict(more)
+    finally:
+        os._exit(status)
+
+
+def ends(found: Sequence[Mutant | None], jobs: int, more: list[str]) -> Iterator[tuple[Mutant | None, str | None]]:
+    """Try them all, so many at a time; for each, what noticed it, None where nothing did."""
+    waiting = list(reversed(found))
+    running: dict[int, tuple[Mutant | None, float]] = {}
+    while waiting or running:
+        while waiting and len(running) < jobs:
+            mutant = waiting.pop()
+            running[begin(mutant, more)] = mutant, time.monotonic()
+        time.sleep(0.02)
+        for child, (mutant, since) in list(running.items()):
+            over, status = os.waitpid(child, os.WNOHANG)
+            if over:
+                del running[child]
+                code = os.waitstatus_to_exitcode(status)
+                yield mutant, f"stage {code}" if code else None
+            elif time.monotonic() - since > LONGEST_S:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                del running[child]
+                yield mutant, "hangs"
 
 
 def run(found: list[Mutant], jobs: int, more: list[str]) -> list[Mutant]:
     """Try them all; the survivors."""
-    own = threading.local()
+    os.chdir(ROOT)
+    sys.path.insert(0, str(ROOT))
+    import pytest  # noqa: F401 - the children have it then
+
+    ((_, stage),) = ends([None], 1, more)
+    if stage is not None:
+        raise SystemExit(f"The tests fail without a mutant, at {stage}; mend that first.")
     survivors: list[Mutant] = []
-    ends: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(jobs) as threads:
+    noticed: Counter[str] = Counter()
+    for number, (mutant, end) in enumerate(ends(found, jobs, more), start=1):
+        noticed[end or "survived"] += 1
+        if end is None and mutant is not None:
+            survivors.append(mutant)
+            print(f"{number}/{len(found)} survived  {mutant.name}", flush=True)
+        elif number % 50 == 0:
+            print(f"{number}/{len(found)}", flush=True)
+    print(", ".join(f"{end}: {times}" for end, times in sorted(noticed.items())))
+    order = [mutant.name for mutant in found]
+    return sorted(survivors, key=lambda mutant: order.index(mutant.name))
 
-        def start() -> None:
-            own.bench = Bench(Path(tempfile.mkdtemp(dir=folder)), more)
 
-        def attempt(mutant: Mutant) -> tuple[Mutant, str | None]:
-            if not hasattr(own, "bench"):
-                start()
-                if (stage := own.bench.killed()) is not None:
-                    raise SystemExit(f"The tests fail without a mutant, at {stage}; mend that first.")
-            return mutant, own.bench.try_out(mutant)
+@dataclass
+class Score:
+    """How many mutants of a module there are, and which nobody noticed."""
 
-        for number, (mutant, end) in enumerate(threads.map(attempt, found), start=1):
-            ends[end or "survived"] += 1
-            if end is None:
-                survivors.append(mutant)
-                print(f"{number}/{len(found)} survived  {mutant.name}", flush=True)
-            elif number % 50 == 0:
-                print(f"{number}/{len(found)}", flush=True)
-    print(", ".join(f"{end}: {times}" for end, times in sorted(ends.items())))
-    return survivors
+    tried: int
+    survivors: list[str]
+
+    @property
+    def percent(self) -> float:
+        return 100 * (1 - len(self.survivors) / max(1, self.tried))
+
+
+def unnoticed() -> dict[str, str]:
+    """Why a mutant cannot be noticed, by its name without the line."""
+    lines = UNNOTICED.read_text().splitlines() if UNNOTICED.exists() else []
+    return {name.strip(): why.strip() for name, _, why in (line.partition(" :: ") for line in lines) if why}
+
+
+def table(scores: dict[str, Score]) -> str:
+    """What is kept: a line for each module, the whole, and the survivors with the reasons that are known."""
+    whole = Score(
+        sum(each.tried for each in scores.values()), [name for each in scores.values() for name in each.survivors]
+    )
+    lines = [f"{module}: {score.percent:.1f} % of {score.tried}" for module, score in scores.items()]
+    lines += [f"whole: {whole.percent:.1f} % of {whole.tried}", "", "Not noticed:"]
+    reasons = unnoticed()
+    for name in whole.survivors:
+        why = reasons.get(_without_line(name))
+        lines.append(f"  {name}" + (f"\n      {why}" if why else ""))
+    return "\n".join(lines) + "\n"
+
+
+def _without_line(name: str) -> str:
+    return re.sub(r":\d+ ", ": ", name, count=1)
+
+
+def kept(path: Path) -> dict[str, Score]:
+    """The scores in a file that `table` wrote."""
+    scores: dict[str, Score] = {}
+    for line in path.read_text().splitlines() if path.exists() else []:
+        if found := re.fullmatch(r"(\w+): [\d.]+ % of (\d+)", line):
+            scores[found[1]] = Score(int(found[2]), [])
+        elif found := re.fullmatch(r"  ((\w+)\.py:.*)", line):
+            scores[found[2]].survivors.append(found[1])
+    scores.pop("whole", None)
+    return scores
 
 
 def main() -> int:
@@ -316,6 +398,7 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="name the mutants, run nothing")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--more", nargs="*", default=[], help="more tests for what survives the others")
+    parser.add_argument("--out", type=Path, help="write the scores to this file; with --only they are not whole")
     parser.add_argument("--least", type=float, default=95.0, help="%% that is to be noticed")
     given = parser.parse_args()
     there = [module for module in given.modules if (ROOT / TURNS / f"{module}.py").exists()]
@@ -324,14 +407,19 @@ def main() -> int:
         print(*(mutant.name for mutant in found), sep="\n")
         return 0
     survivors = run(found, given.jobs, given.more)
-    print(f"\n{len(survivors)} of {len(found)} mutants were not noticed:")
-    print(*(f"  {mutant.name}" for mutant in survivors), sep="\n")
-    alive, all_of = Counter(mutant.module for mutant in survivors), Counter(mutant.module for mutant in found)
-    for module in there:
-        print(f"{module:>12}: {100 * (1 - alive[module] / max(1, all_of[module])):.1f} % of {all_of[module]}")
-    score = 100 * (1 - len(survivors) / max(1, len(found)))
-    print(f"mutation score: {score:.1f} % of {len(found)}; {given.least:g} % is wanted")
-    return 0 if score >= given.least else 1
+    scores = {
+        module: Score(
+            sum(mutant.module == module for mutant in found),
+            [mutant.name for mutant in survivors if mutant.module == module],
+        )
+        for module in there
+    }
+    if given.out is not None:
+        earlier = kept(given.out)
+        scores = {module: score for module in MODULES if (score := scores.get(module) or earlier.get(module))}
+        given.out.write_text(table(scores))
+    print(f"\n{table(scores)}{given.least:g} % is wanted")
+    return 0 if all(score.percent >= given.least for score in scores.values()) else 1
 
 
 if __name__ == "__main__":

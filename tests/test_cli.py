@@ -293,7 +293,10 @@ def test_a_script_is_set_up_once_and_its_calls_find_what_it_keeps(tmp_path: Path
         ("llm='OpenAI/gpt-4.1-mini'", "Unknown LLM 'OpenAI/gpt-4.1-mini'. Did you mean 'openai/gpt-4.1-mini'?"),
         ("tts='espeak/en-gb'", "Did you mean 'local/espeak'?"),
         ("tts='LOCAL/Pocketsphinx'", "It is a kind of STT."),
-        ("stt='ollama/whisper'", "The STT 'ollama/whisper' cannot be reached by this version yet; 'local/pocketsphinx' runs"),
+        (
+            "stt='ollama/whisper'",
+            "The STT 'ollama/whisper' cannot be reached by this version yet; 'local/pocketsphinx' runs",
+        ),
         ("llm='Ollama/llama3'", "Did you mean 'ollama/llama3'?"),
         ("llm='local/llama3'", "Unknown LLM 'local/llama3'. Here there are local/rules."),
         ("llm='acme/llama3'", "Unknown LLM 'acme/llama3'. Known are local, anthropic, assemblyai, "),

@@ -11,6 +11,9 @@ from agent_runtime.turns.signals import Advice, AskDetector, Command, CommitRequ
 ADVICE_BUDGET_S = 0.25
 """How long a turn that could be committed waits for the turn detector. Smart Turn takes 45 ms on a slow core, 112 at p95."""
 
+DEAF_AFTER_S = 5.0
+"""How long a voice may hold the floor while the recogniser finds no words in it."""
+
 LIKELY = 0.5
 """From this probability on a turn counts as complete."""
 
@@ -67,6 +70,16 @@ class Endpoint(Facts):
         if event.kind in MURMURS:  # it is told what that voice was: no more is owed for it
             self._murmured_at, self._words.owed = event.at, False
 
+    def _is_of_a_voice(self, at: float) -> bool:
+        """Whether words that come now were said in a voice of which the detector told since the last turn.
+
+        One that is over for `max_delay` is read to its end.
+        """
+        if not (self._voice_tells and self._last_turn.voice_since):
+            return False
+        ended = self._voice_ended
+        return self._voice_on or (ended is not None and at - ended <= self.options.endpointing.max_delay)
+
     def since(self, at: float) -> float:
         """From when on the endpointing delays count: the last voiced sample, or `at` where there was none."""
         return self._last_voiced if self._last_voiced is not None else at
@@ -101,11 +114,24 @@ class Endpoint(Facts):
         if self._requested or not self._words.text:
             return
         self._ask_detector(at)
+        if not self._is_of_a_voice(at):  # the words themselves are the voice, and more may come at any time
+            return
         due = self.since(at) + max(self.delay_for(self._advice), self.estimates.final_due())
         if at < due:
             self._await_delay(at, due)
         elif due < self._timers.get("max_delay", due):
             self._commit(at, "the final is late")
+
+    def _listen_for_words(self, at: float) -> None:
+        if self.has_recogniser and not self._noise:
+            self._timers["deaf"] = at + self._patience
+
+    @property
+    def _patience(self) -> float:
+        """How long a voice is on of which nothing new is read. A detector slower than `max_delay` is no evidence of one."""
+        max_delay = self.options.endpointing.max_delay
+        slow = self._hang_over > max_delay and self.options.turn_detection != "manual"
+        return max_delay if slow and self._reads_along and self._words.text else DEAF_AFTER_S
 
     def _await_delay(self, at: float, until: float) -> None:
         if at < until < self._timers.get("max_delay", until + 1.0):

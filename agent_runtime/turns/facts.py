@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from agent_runtime.turns.last_turn import LastTurn
 from agent_runtime.turns.signals import (
     AgentStarted,
     AgentStopped,
@@ -13,6 +14,9 @@ from agent_runtime.turns.signals import (
     VoiceStarted,
     VoiceStopped,
 )
+
+HANG_OVER_S = 0.25
+"""How long a voice activity detector is taken to wait for the end of a voice, until it has shown it."""
 
 MURMUR_TOLD_S = 1.0
 """So soon before its end a voice that is read as a murmur has nothing else in it."""
@@ -28,6 +32,8 @@ class Words:
     """Whether the recogniser still owes a final for voice that was heard."""
     at: float | None = None
     """When the last words came."""
+    longest: int = 0
+    """How long the words in the making have become, in characters."""
 
     @property
     def text(self) -> str:
@@ -39,8 +45,18 @@ class Words:
 
     def ends_with(self, text: str) -> bool:
         """Whether these are the words of the last final, and nothing has come since."""
-        last = self.finals[-1].text if self.finals and not self.interim else ""
+        last = self.last_final if not self.interim else ""
         return bool(last) and last.casefold() == text.casefold()
+
+    @property
+    def last_final(self) -> str:
+        return self.finals[-1].text if self.finals else ""
+
+    def grow(self, reading: Heard) -> bool:
+        """Whether a reading shows that somebody speaks: a final, or words in the making that are longer than ever."""
+        grows = len(reading.text) > (0 if reading.is_final else self.longest)
+        self.longest = 0 if reading.is_final else max(self.longest, len(reading.text))
+        return grows
 
 
 class Facts:
@@ -53,6 +69,8 @@ class Facts:
         self._noise = False  # the voice that is on has held the floor long enough without a word
         self._onset: float | None = None
         self._last_voiced: float | None = None
+        self._voice_ended: float | None = None  # the same, as the detector tells it
+        self._hang_over = HANG_OVER_S
         self._words = Words([])
         self._committed: Words | None = None  # of the turn whose reply is pending, for Reopen
         self._asked_again = False
@@ -61,18 +79,13 @@ class Facts:
         self._agent_due = False  # a speech of it is planned or sounds, as far as anybody has told
         self._agent_audible = False
         self._interruptible = True
-        self._voice_since_commit = False
+        self._last_turn = LastTurn()
         self._voice_since_agent = False
-        self._recogniser_spoke = False
         self._read_at: float | None = None  # when the recogniser gave anything last
         self._reads_along = False  # it has read words out of the voice that is on, while that was on
         self._murmured_at: float | None = None  # when the last reading of this voice was that of a murmur
         self._said_twice = False  # this final is the one before once more
         self._final_at: float | None = None
-        self._in_debt = False  # a final is owed for the turn that was committed last
-        self._debt = ""  # of which so much was committed before it was final
-        self._repaid = ""  # and this was the final
-        self._last_final = ""
         self._kind: Kind = "speech"  # of the words since the last turn
         self._ignored_before = False  # what the user said last was no turn: the next one is, whatever it is
         self._asked = ""  # the words about which the turn detector was asked last
@@ -99,12 +112,12 @@ class Facts:
 
         Over the agent's speech a turn is not what was said in several voices, but in the one that is on.
         """
-        since = self._onset if self._agent_audible and self._onset is not None else float("-inf")
-        return " ".join([*(final.text for final in self._words.finals if final.at >= since), text]).strip()
+        return " ".join(self.pieces(text)).strip()
 
     def pieces(self, text: str) -> list[str]:
         """The same, reading by reading."""
-        return [*(final.text for final in self._words.finals), text]
+        since = self._onset if self._agent_audible and self._onset is not None else float("-inf")
+        return [*(final.text for final in self._words.finals if final.at >= since), text]
 
     @property
     def onset(self) -> float | None:
@@ -121,28 +134,28 @@ class Facts:
         """Whether the user speaks when the detector says so: there is one, and what it hears is no noise."""
         return self.has_vad and not (self._noise and self._voice_on)
 
-    def _note(self, event: TurnEvent, *, suspicious: bool) -> None:
+    def _note(self, event: TurnEvent) -> None:
         match event:
             case VoiceStarted(onset=onset):
                 self._voice_on = True
                 self._noise = False
                 self._cleared_at = None
                 self._onset = onset
-                if not suspicious:  # there it is asked of the whole suspicion
-                    self._recogniser_spoke = False
-                self._voice_since_commit = self._voice_since_agent = True
+                self._last_turn.voice_began()
+                self._voice_since_agent = True
                 self._words.owed = self.has_recogniser
                 self._final_at = None
                 self._reads_along, self._murmured_at = False, None
-            case VoiceStopped(last_voiced=last_voiced):
+            case VoiceStopped(at=at, last_voiced=last_voiced):
                 self._voice_on = False
+                self._voice_ended = last_voiced
+                self._hang_over = max(0.0, at - last_voiced)
                 if not self._noise:
                     self._last_voiced = last_voiced
                     # A final that came after the voice's end, while the detector still waited, has paid.
                     paid = self._final_at is not None and self._final_at >= last_voiced
                     self._words.owed = self.has_recogniser and not paid and not self._murmured
             case Heard(text=text, is_final=is_final, at=at, kind=kind):
-                self._recogniser_spoke = True
                 self._read_at = at
                 self._murmured_at = at if kind == "echo" else None if text else self._murmured_at
                 self._reads_along = self._reads_along or (self._voice_on and not is_final and bool(text))
@@ -197,34 +210,6 @@ class Facts:
 
     def _forget_advice(self) -> None:
         self._asked, self._advice, self._advice_due = "", None, None
-
-    def _is_late(self, event: Heard) -> bool:
-        """Whether these words belong to the turn that is final: the recogniser pays a debt, or says a thing twice."""
-        if self._voice_since_commit:
-            return False
-        if not self.has_vad:  # then only the words themselves tell whose they are
-            new, told = event.text.casefold(), self._debt.casefold()
-            again = event.is_final and new == self._repaid
-            late = again or (self._in_debt and bool(told) and (new.startswith(told) or told.startswith(new)))
-            self._repaid = new if late and event.is_final else ""
-            self._in_debt = self._in_debt and not self._repaid
-            return late
-        in_debt, self._in_debt = self._in_debt, self._in_debt and not event.is_final
-        late = in_debt or event.text.casefold() == self._last_final.casefold()
-        if late and event.is_final:
-            self._last_final = event.text
-        return late
-
-    def _is_stale(self, event: Heard) -> bool:
-        """Whether a final belongs to the turn before, though there is a voice since: it is what that turn said, or owed."""
-        if not (event.is_final and event.text and self.has_vad and self._voice_since_commit):
-            return False
-        new, reading = event.text.casefold(), self._words.interim.casefold()
-        if reading and new.startswith(reading):  # it is what is being said now
-            return False
-        told = self._debt.casefold()
-        repaid = self._in_debt and bool(told) and (new.startswith(told) or told.startswith(new))
-        return repaid or (self._voice_on and new == self._last_final.casefold())
 
     def _lives(self, at: float) -> None:
         self._last_voiced = at

@@ -17,12 +17,13 @@ States::
     OVERLAP         the user's voice is on over the agent's speech, which is ducked
     HELD            the same a little longer: the agent's speech stands still, at a sample we know
 
-The end of a turn. All delays count from the last *voiced sample*, however late anybody learnt of it. After `min_delay`
-the turn is committed if the recogniser owes nothing more for the voice heard; otherwise as soon as it has paid; at
-`max_delay` with whatever is understood so far. A turn detector advises (`AskDetector`, `Advice`): where it thinks the
-turn unfinished the delay is longer, up to `max_delay`. It is waited for `ADVICE_BUDGET_S`; an answer that is late, none,
-or no probability is no advice. With no words at all the machine says so (`AskAgain`) rather than wait on: the user spoke
-and must not meet silence. In manual mode only `CommitRequested` commits.
+The end of a turn. All delays count from the last *voiced sample*, however late anybody learnt of it; in a voice that the
+detector misses, from the last new word. After `min_delay` the turn is committed if the recogniser owes nothing more for
+the voice heard; otherwise as soon as it has paid; at `max_delay` with whatever is understood so far. A turn detector
+advises (`AskDetector`, `Advice`): where it thinks the turn unfinished the delay is longer, up to `max_delay`. It is
+waited for `ADVICE_BUDGET_S`; an answer that is late, none, or no probability is no advice. With no words at all the
+machine says so (`AskAgain`) rather than wait on: the user spoke and must not meet silence. In manual mode only
+`CommitRequested` commits.
 
 While the delay runs a reply may be made ahead (`Prepare`): nothing of it sounds, or is told, before the `Commit` of the
 same words.
@@ -42,7 +43,9 @@ If words confirm, nothing of it was heard, so it never was: `Reopen` throws it a
 A suspicion ends in exactly one of `Release`, `Cancel`, `Reopen` and `Dismiss`; the last where the speech came to its
 own end meanwhile. What the agent says next does not begin before that: it waits for the same decision.
 
-Words that came while the agent's speech may not be interrupted are kept and are the beginning of the next turn.
+Words that came while the agent's speech may not be interrupted are kept and are the beginning of the next turn. What is
+read after a commit may be of the turn that is over; `turns.last_turn` tells, and that changes nothing. All other words
+are new: they do what a voice with words does, also where the detector has told of none.
 
 The application may end the user's turn itself (`CommitRequested`), in any state in which there are words or a voice. In
 manual mode only it does, so a pause of the user there holds up nobody: the agent may speak meanwhile.
@@ -55,8 +58,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import ClassVar
 
-from agent_runtime.turns.endpoint import MURMURS, Endpoint
-from agent_runtime.turns.facts import Words
+from agent_runtime.turns.endpoint import DEAF_AFTER_S, MURMURS, Endpoint
 from agent_runtime.turns.options import TurnHandling
 from agent_runtime.turns.signals import (
     Advice,
@@ -90,9 +92,6 @@ over only when the detector says so, 0.25 s later or more, so a longer wait woul
 
 RELEASE_AFTER_S = 0.5
 """From the last voiced sample of a suspected interruption without words to the agent's going on, at the most."""
-
-DEAF_AFTER_S = 5.0
-"""How long a voice may hold the agent while the recogniser finds no words in it."""
 
 LONGEST_VOICE_S = 20.0
 """A voice without the shortest pause is none when it has lasted so long after words, and nothing was read of it."""
@@ -157,22 +156,18 @@ class TurnMachine(Endpoint):
 
     def handle(self, event: TurnEvent) -> list[Command]:
         """Take what happened and say what to do about it."""
-        if isinstance(event, Heard) and self._is_stale(event):
+        if isinstance(event, Heard) and self._last_turn.claims(event, self._words.interim, voice_on=self._voice_on):
             self.ignored += 1
-            self._in_debt = False
+            self._read_at = event.at
             return []
         row = self._TABLE.get((self.state, type(event)))
-        self._note(event, suspicious=self._is_suspicious)
+        self._note(event)
         if row is None:
             self.ignored += 1
         else:
             row(self, event)
         commands, self._out = self._out, []
         return commands
-
-    @property
-    def _is_suspicious(self) -> bool:
-        return self.state in (State.OVERLAP, State.HELD)
 
     # The user's turn.
 
@@ -195,10 +190,6 @@ class TurnMachine(Endpoint):
             self._timers["max_delay"] = min(bound, self._timers["max_delay"])
         self._maybe_commit(event.at, "requested" if self._requested else "silence")
 
-    def _listen_for_words(self, at: float) -> None:
-        if self.has_recogniser and not self._noise:
-            self._timers["deaf"] = at + DEAF_AFTER_S
-
     def _speaking_tick(self, event: Tick) -> None:
         if not self._due("deaf", event.at):
             return
@@ -206,12 +197,14 @@ class TurnMachine(Endpoint):
         if self._words.text and not self._reads_along and event.at < longest:
             self._timers["deaf"] = longest  # one that does not read along may be silent, and the voice one all the same
             return
+        patience = self._patience
         self._noise = True
         self._words.owed = False
-        self._out.append(GiveUpOnVoice(DEAF_AFTER_S, confirmed=False))
+        self._out.append(GiveUpOnVoice(patience, confirmed=False))
         if self._words.text:
-            self._lives(event.at)
+            self._lives(event.at if patience == DEAF_AFTER_S else event.at - patience)
             self._settle(event.at)
+            self._paused_tick(event)  # the delay may be over already
 
     def _user_stops(self, event: VoiceStopped) -> None:
         if self._cleared_at is not None and event.last_voiced <= self._cleared_at:
@@ -228,28 +221,23 @@ class TurnMachine(Endpoint):
         if not self._voice_tells:
             self._words_alone(event)
             return
+        grows = self._words.grow(event)
         self._take_words(event)
-        if event.text or "deaf" not in self._timers:
+        if grows or "deaf" not in self._timers:
             self._listen_for_words(event.at)
 
-    def _words_out_of_silence(self, event: Heard) -> None:
-        if self._is_late(event):
-            self.ignored += 1
-        else:
-            self._words_alone(event)
-
     def _words_alone(self, event: Heard) -> None:
-        """Words without a voice: they are their own sign of life."""
+        """Words without a voice: they are their own sign of life, as long as there are more and more of them."""
+        if self._words.grow(event):
+            self._lives(event.at)
         self._take_words(event)
         if not self._words.text:
             return
-        if event.text:
-            self._lives(event.at)
         self._go(State.USER_PAUSED)
         self._arm_endpoint(event.at)
 
     def _words_after_voice(self, event: Heard) -> None:
-        if not self._voice_tells and not self._requested:
+        if not self._is_of_a_voice(event.at) and not self._requested:
             self._words_alone(event)
             return
         if event.is_final and event.text and self._last_voiced is not None:
@@ -268,29 +256,26 @@ class TurnMachine(Endpoint):
         self._ignored_before = False
         last_voiced = self._last_voiced if self._last_voiced is not None else at
         self._out.append(Commit(words.text, reason, last_voiced, words.at, words.sure))
-        self._committed, self._words = words, Words([])
-        self._in_debt, self._debt = words.owed or bool(words.interim), words.interim
-        self._last_final = words.finals[-1].text if words.finals else ""
-        self._asked_again = self._requested = False
+        self._committed = words
         self._murmured_at = None  # what that voice is from here on is not read yet
-        self._forget_advice()
         self._prepared, self._preparations = "", 0
-        self._voice_since_commit = False
-        self._onset = None
+        self._close_turn(at)
         self._give_floor_to_agent()
 
     def _ignore(self, at: float) -> None:
-        words = self._words
-        self._out.append(Ignore(words.text, self._kind))
+        self._out.append(Ignore(self._words.text, self._kind))
         self._ignored_before = True
+        self._close_turn(at)
+        self._settle(at)
+
+    def _close_turn(self, at: float) -> None:
+        """What is heard from here on is of the next, but for what the recogniser still owes."""
+        words = self._words
+        self._last_turn.over(at, words.last_final, words.interim, owes=words.owed)
         self._asked_again = False
-        self._in_debt, self._debt = words.owed or bool(words.interim), words.interim
-        self._last_final = words.finals[-1].text if words.finals else ""
-        self._voice_since_commit = False
         self._onset = None
         self._forget_advice()
         self._drop_words()
-        self._settle(at)
 
     def _give_floor_to_agent(self) -> None:
         self._go(State.AGENT_SPEAKING if self._agent_audible else State.REPLY_PENDING)
@@ -303,7 +288,7 @@ class TurnMachine(Endpoint):
         if long_enough and self.has_recogniser:
             self._out.append(AskAgain(after=at - since))
             self._asked_again = True
-            self._voice_since_commit = False
+            self._last_turn.went_unread()
             self._give_floor_to_agent()
         else:
             self._settle(at)
@@ -342,16 +327,16 @@ class TurnMachine(Endpoint):
             self._commit_on_request(event)
 
     def _clear(self, event: ClearRequested) -> None:
-        self._forget()
-        self._cleared_at = event.at
+        self._forget(event)
         self._settle(event.at)
 
     def _forget(self, event: ClearRequested | None = None) -> None:
-        # What the recogniser still owes for the voice thrown away is thrown away too.
-        in_debt = not self._voice_on and (self._words.owed or bool(self._words.interim))
+        # What the recogniser still owes for the voice thrown away is thrown away too, and that voice if it is over.
+        self._cleared_at = event.at if event is not None else self._cleared_at
+        owes = not self._voice_on and (self._words.owed or bool(self._words.interim))
+        if owes:
+            self._last_turn.thrown_away(self._words.interim, voiced=self._words.owed)
         self._drop_words()
-        if in_debt:
-            self._in_debt, self._voice_since_commit = True, False
 
     # The agent's turn.
 
@@ -388,34 +373,37 @@ class TurnMachine(Endpoint):
 
     def _words_over_agent(self, event: Heard) -> None:
         """Words while the agent has the floor and no suspicion is open."""
-        unheard = not self._voice_since_commit and not self._asked_again
-        if unheard and (self._voice_tells or self._is_late(event)):
-            # The recogniser pays late what it owed for a turn that is final: it starts no second one.
-            self.ignored += 1
-            return
         if event.kind in (*MURMURS, "undecided") and not self._asked_again:
             self._drop_murmur(event)
             return
+        of_a_voice = self._is_of_a_voice(event.at)
+        rest = self._last_turn.is_rest(event)
         self._take_words(event)
-        voice_known = self._voice_tells and self._voice_since_commit
-        if event.text and not voice_known:
+        earlier = (of_a_voice or rest) and self._agent_audible and not self._voice_since_agent  # said before it began
+        confirms = self._may_be_interrupted and self._confirms(event) and not earlier
+        of_its_turn = rest and confirms and self._goes_on  # the delays count from the end of that voice
+        if not of_a_voice and not of_its_turn and self._words.grow(event):
             self._lives(event.at)
-        earlier = voice_known and self._agent_audible and not self._voice_since_agent  # said before it began
-        if self._may_be_interrupted and self._confirms(event) and not earlier:
+        if confirms:
             self._confirm(event.at, "words")
 
     @property
     def _may_be_interrupted(self) -> bool:
         # A turn that nobody has heard the reply of may go on, also where that reply may not be interrupted.
-        going_on = self._committed is not None and not self._agent_audible
-        return self.options.interruption.enabled and (self._interruptible or going_on)
+        return self.options.interruption.enabled and (self._interruptible or self._goes_on)
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether what is said now is a part of the turn that was committed: nothing of its reply was heard."""
+        return self._committed is not None and not self._agent_audible
 
     def _confirms(self, event: Heard) -> bool:
+        if not event.text:
+            return False
         if event.kind == "command" and event.sure:
             return True
-        enough = len(self._words.text.split()) >= max(1, self.options.interruption.min_words)
-        speech = event.sure or (event.is_final and len(event.text.split()) >= DOUBTED_WORDS)
-        return speech and bool(event.text) and enough
+        enough = len(self._words.text.split()) >= self.options.interruption.min_words
+        return enough and (event.sure or (event.is_final and len(event.text.split()) >= DOUBTED_WORDS))
 
     # An interruption.
 
@@ -432,7 +420,12 @@ class TurnMachine(Endpoint):
         if self.has_recogniser:
             self._timers["deaf"] = at + DEAF_AFTER_S
         else:
-            self._timers["confirm"] = max(at, onset + self.options.interruption.min_duration)
+            self._await_duration(at, onset)
+
+    def _await_duration(self, at: float, onset: float) -> None:
+        # A voice that is on may be over: its detector says so only later.
+        told = min(self._hang_over, RELEASE_AFTER_S)
+        self._timers["confirm"] = max(at, onset + self.options.interruption.min_duration + told)
 
     def _voice_over_pending(self, event: VoiceStarted) -> None:
         """The user goes on, or coughs, before anything of the reply was heard: nothing to duck, so hold at once."""
@@ -450,10 +443,13 @@ class TurnMachine(Endpoint):
     def _voice_goes_on(self, event: VoiceStarted) -> None:
         self._timers.pop("release", None)
         if not self.has_recogniser:
-            self._timers["confirm"] = max(event.at, event.onset + self.options.interruption.min_duration)
+            self._await_duration(event.at, event.onset)
 
     def _voice_over_agent_stops(self, event: VoiceStopped) -> None:
-        self._timers.pop("confirm", None)
+        waited = self._timers.pop("confirm", None) is not None
+        if waited and (self.voice_s(event.at) or 0.0) >= self.options.interruption.min_duration:
+            self._confirm(event.at, "duration")
+            return
         if not self.options.interruption.resume_false_interruption and self.state is State.HELD:
             self._confirm(event.at, "voice, and resume_false_interruption is off")
             return
@@ -493,7 +489,7 @@ class TurnMachine(Endpoint):
             self._release("silence without words")
         elif self._due("deaf", event.at):
             lives = self._read_at is not None and event.at - self._read_at <= LIVES_FOR_S
-            deaf = self._voice_on and not self._recogniser_spoke and not lives
+            deaf = self._voice_on and not lives
             self._out.append(GiveUpOnVoice(DEAF_AFTER_S, confirmed=deaf))
             if deaf:
                 self._confirm(event.at, "duration, the recogniser is silent")
@@ -513,8 +509,9 @@ class TurnMachine(Endpoint):
         self._give_floor_to_agent()
 
     def _confirm(self, at: float, reason: str) -> None:
-        if self._committed is not None and not self._agent_audible:
+        if self._committed is not None and self._goes_on:
             self._out.append(Reopen())
+            self._last_turn.goes_on()
             earlier = self._committed
             if self._onset is not None and self._last_voiced is not None:
                 self.estimates.pause(self._onset - self._last_voiced)
@@ -550,7 +547,7 @@ class TurnMachine(Endpoint):
 
     _TABLE: ClassVar[dict[tuple[State, type], Callable[..., None]]] = {
         (State.LISTENING, VoiceStarted): _user_starts,
-        (State.LISTENING, Heard): _words_out_of_silence,
+        (State.LISTENING, Heard): _words_alone,
         (State.LISTENING, ReplyPlanned): _reply_planned,
         (State.LISTENING, AgentStarted): _agent_starts,
         (State.USER_SPEAKING, VoiceStopped): _user_stops,

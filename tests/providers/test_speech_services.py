@@ -82,7 +82,6 @@ def test_every_service_of_the_table_is_a_string_too() -> None:
             assert bool(ways(kind, provider, "model", {})) is (getattr(row, kind) is not None), (provider, kind)
 
 
-
 def _cells(row: ServiceRow) -> list[str]:
     cells = ["", "", "", ""]
     if row.stt is not None:

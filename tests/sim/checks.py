@@ -258,6 +258,8 @@ def c9_the_parts_of_a_turn_are_what_was_heard(made: Made) -> str | None:
         if any(part is not None and part < -EPS for _, part in turn.parts):
             return f"turn {turn.turn} has a part below 0: {turn.parts}"
         played = turn.began + turn.gap
+        if any(event.position == 0.0 and event.at - played < FRAME_S for event in of(made, PlaybackFinished)):
+            continue  # it was interrupted with its first sample
         begins = [start + made.result.started for start, _ in made.result.audible["agent"]]
         begins += [stretch.at for stretch in made.stretches]
         begins += [

@@ -8,8 +8,6 @@ import argparse
 import copy
 import dataclasses
 import json
-import os
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -19,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from tests import processes
 from tests.sim.calls import Made, Plan, make, plan
 from tests.sim.checks import CHECKS, broken
 
@@ -174,30 +173,9 @@ def keep(counts: Counts, most: int = 5, folder: Path = FOUND) -> list[Path]:
 
 def in_parallel(calls: int, first: int = 0) -> Counts:
     """The seeds from `first` on, in as many processes as there are processors."""
-    processes = os.cpu_count() or 1
-    command = [sys.executable, "-W", "error", "-m", "tests.sim.search", "--first", str(first), "--calls", str(calls)]
-    children = [
-        subprocess.Popen(
-            [*command, "--part", str(number), str(processes)],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parents[2],
-        )
-        for number in range(processes)
-    ]
     counts = Counts()
-    try:
-        for child in children:
-            out, _ = child.communicate()
-            if child.returncode:
-                raise RuntimeError(f"a part of the search ended with status {child.returncode}")
-            counts += Counts.of_json(out)
-    finally:
-        for child in children:
-            child.kill()
-            child.wait()
-            if child.stdout is not None:
-                child.stdout.close()
+    for part in processes.in_parallel("tests.sim.search", "--first", str(first), "--calls", str(calls)):
+        counts += Counts.of_json(part)
     return counts
 
 
@@ -210,8 +188,8 @@ def main() -> int:
     parser.add_argument("--part", type=int, nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.part:
-        number, processes = given.part
-        print(search(range(given.first + number, given.first + given.calls, processes)).to_json())
+        number, of = given.part
+        print(search(range(given.first + number, given.first + given.calls, of)).to_json())
         return 0
     counts = in_parallel(given.calls, given.first)
     print(counts.table(), end="")

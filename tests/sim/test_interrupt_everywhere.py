@@ -1,5 +1,7 @@
 """A speech of ten seconds, interrupted at every frame of it: the history against the recording."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 
 from agent_runtime import clock, virtual
@@ -34,6 +36,9 @@ async def _interrupted(at: float, *, word_times: bool) -> tuple[list[str], list[
     await session.aclose()
     played = read(track)
     messages = [item for item in session.history.items if isinstance(item, ChatMessage)]
+    for message in messages:
+        assert message.interrupted == (message.text_content != SPEECH), "it is marked where words are missing"
+    assert speech.interrupted == (over < begun + 0.1 + LENGTH_S)
     told = [word for message in messages for word in NAME.findall(message.text_content or "")]
     heard = [word for phrase in voice.phrases for word in heard_words(phrase, played_of(phrase, played))]
     return told, heard, max((stretch.end for stretch in played), default=over) - over
@@ -58,3 +63,29 @@ def test_the_points_cover_the_speech() -> None:
     assert len(POINTS) * EVERY_S == 10.0
     half = virtual.run(_interrupted(5.0, word_times=True))[0]
     assert 0 < len(half) < len(told)
+
+
+def test_a_cut_behind_the_last_word_leaves_a_whole_message() -> None:
+    """`_interrupted` looks at the mark."""
+    assert len(virtual.run(_interrupted(10.2, word_times=True))[0]) == len(NAME.findall(SPEECH))
+
+
+def test_but_not_where_more_was_to_be_said() -> None:
+    async def unfinished() -> AsyncIterator[str]:
+        yield "a0 a1 a2. "
+        await clock.sleep(60)
+        yield "a3."
+
+    async def main() -> ChatMessage:
+        session: AgentSession[None] = AgentSession(vad=None, tts=SignedTTS(ttfb=0.1))
+        await session.start(Agent(instructions=""), output=ClockSink())
+        speech = session.say(unfinished())
+        await clock.sleep(3.0)
+        speech.interrupt()
+        await speech.wait_for_playout()
+        await session.aclose()
+        return session.history.messages()[-1]
+
+    message = virtual.run(main())
+    assert message.text_content == "a0 a1 a2."
+    assert message.interrupted

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from agent_runtime.turns import signals
+from agent_runtime.turns.endpoint import DEAF_AFTER_S
 from agent_runtime.turns.facts import MURMUR_TOLD_S
-from agent_runtime.turns.machine import ASK_AGAIN_MIN_S, DEAF_AFTER_S, HOLD_AFTER_S, RELEASE_AFTER_S, State, TurnMachine
+from agent_runtime.turns.machine import ASK_AGAIN_MIN_S, HOLD_AFTER_S, RELEASE_AFTER_S, State, TurnMachine
 from agent_runtime.turns.signals import (
     AgentStarted,
     AgentStopped,
@@ -122,6 +123,12 @@ class Watch:
     """Whether words in the making were read since the voice began."""
     quiet: bool = False
     """Whether nothing new was heard since the last final or commit."""
+    read: set[str] = field(default_factory=set)
+    """Words that were read at all."""
+    unfinished: bool = False
+    """Whether the last turn was over before its words were final, or was thrown away."""
+    has_new_words: bool = False
+    """Whether this reading is a final of words that were never read before."""
     last_commit: list[str] = field(default_factory=list)
     sign_before: float = math.inf
     murmured_at: float = -math.inf
@@ -170,13 +177,16 @@ class Watch:
                 self.voice_on, self.onset, self.voice_since_commit = True, event.onset, True
                 self.noise = self.quiet = self.reads_along = False
             case VoiceStopped():
+                earlier = -math.inf if self.voice_on else self.last_voiced  # in a wild world it ends twice
                 self.voice_on = False
                 self.voice_since_commit = self.voice_since_commit and event.last_voiced > self.cleared_at
                 if not self.noise:
-                    self.last_voiced = event.last_voiced
+                    self.last_voiced = max(earlier, event.last_voiced)
                     self.first_sign = min(self.first_sign, event.last_voiced)
             case Heard():
-                known = self.machine.has_vad and self.voice_since_commit and not self.noise
+                recent = self.voice_on or event.at - self.last_voiced <= self.machine.options.endpointing.max_delay
+                recent = recent and not self.wild  # there a voice ends twice
+                known = self.machine.has_vad and self.voice_since_commit and not self.noise and recent
                 if event.text and (not known or self.before is State.LISTENING):
                     self.alive_at = event.at
                     self.first_sign = min(self.first_sign, event.at)
@@ -186,6 +196,9 @@ class Watch:
                     self.murmured_at = event.at if told else -math.inf
                 if self.suspected and event.text:
                     self.words_in_suspicion = True
+                words = set(event.text.split())
+                self.has_new_words = event.is_final and bool(words) and not words & self.read
+                self.read |= words
                 if event.is_final and event.text:
                     if not self.quiet:
                         self.repeated.update(word for word in event.text.split() if word in self.said)
@@ -219,13 +232,15 @@ class Watch:
                     self.alive_at = event.at
                     self.first_sign = min(self.first_sign, event.at)
             case ClearRequested():
-                self.cleared_at = event.at
+                self.cleared_at, self.unfinished = event.at, True
+                self.repeated |= self.said  # what is owed for what was thrown away may come in two parts
                 self.voice_since_commit = self.voice_since_commit and self.voice_on
         if self.state is State.USER_PAUSED and self.before is not State.USER_PAUSED:
             self.paused_at = event.at
-        if any(isinstance(command, GiveUpOnVoice) and not command.confirmed for command in self.commands):
-            self.alive_at = event.at  # until here there was a voice, and from here on it is noise
-            self.first_sign = min(self.first_sign, event.at)
+        for command in self.commands:
+            if isinstance(command, GiveUpOnVoice) and not command.confirmed:
+                self.alive_at = event.at  # until here there was a voice, and from here on it is noise
+                self.first_sign = min(self.first_sign, event.at - command.after)
 
     def _settle_account(self) -> None:
         for command in self.commands:
@@ -251,16 +266,18 @@ class Watch:
                     self.committed_at = self.event.at
                     self.voice_since_commit, self.due = False, True
                     self.reopenable = True
-                    unfinished = any(word not in self.said for word in command.transcript.split())
-                    self.quiet = not self.voice_on and (self.machine.has_vad or unfinished)
+                    self.unfinished = any(word not in self.said for word in command.transcript.split())
+                    self.quiet = not self.voice_on and (self.machine.has_vad or self.unfinished)
                     self.said.update(command.transcript.split())
                     self.alive_at, self.first_sign, self.sign_before = -math.inf, math.inf, self.first_sign
                 case AskAgain():
+                    self.committed_at = self.event.at
                     self.voice_since_commit, self.due = False, True
                 case GiveUpOnVoice():
                     self.noise = self.voice_on and not command.confirmed
                 case _ if IGNORE and isinstance(command, IGNORE):
                     self.voice_since_commit = False
+                    self.unfinished = any(word not in self.said for word in command.transcript.split())
                     self.alive_at, self.first_sign = -math.inf, math.inf
                     if self.state is State.USER_PAUSED:  # words came, and then nothing but noise: it counts as over now
                         self.alive_at = self.event.at
@@ -356,6 +373,13 @@ def i3_no_word_lost(w: Watch) -> str | None:
     return f"{lost} lost" if lost else None
 
 
+def i3_no_new_word_is_ignored(w: Watch) -> str | None:
+    """A final of new words is of no turn that was over, unless that turn was over before its own were final."""
+    if not (isinstance(w.event, Heard) and w.has_new_words and w.was_ignored) or w.unfinished or w.wild:
+        return None
+    return f"{w.event.text!r} is ignored"
+
+
 def i3_no_word_twice(w: Watch) -> str | None:
     """A word that was said once is in one turn, once, also where its final comes twice, or after the commit.
 
@@ -398,8 +422,8 @@ def i4_no_silence_after_a_voice(w: Watch) -> str | None:
         return None
     if IGNORE and any(isinstance(command, IGNORE) for command in w.commands):
         return None  # a murmur asks for nothing
-    if w.last_voiced - w.murmured_at <= MURMUR_TOLD_S:
-        return None
+    if w.last_voiced - w.murmured_at <= MURMUR_TOLD_S or w.alive_at > w.last_voiced:
+        return None  # words without a voice have come since, and come to nothing
     lasted = w.last_voiced - max(w.onset, w.committed_at)
     if lasted >= ASK_AGAIN_MIN_S + EPS:
         return f"a voice of {lasted:.2f} s is answered by nothing"
@@ -505,7 +529,8 @@ def i7_a_suspicion_is_short(w: Watch) -> str | None:
     elif machine.has_recogniser:
         bound = max(at, began + DEAF_AFTER_S + w.late_s)
     else:
-        bound = max(at, max(w.onset, began) + max(machine.options.interruption.min_duration, HOLD_AFTER_S))
+        lasts = machine.options.interruption.min_duration + RELEASE_AFTER_S  # for the detector's own silence
+        bound = max(at, max(w.onset, began) + max(lasts, HOLD_AFTER_S))
     return f"held {w.deadline - bound:.3f} s too long" if w.deadline > bound + EPS else None
 
 
@@ -532,8 +557,10 @@ def i9_times_are_true(w: Watch) -> str | None:
             if command.transcript and command.transcribed_at is None:
                 return "words that came at no time"
             latest = max(w.last_voiced, w.alive_at)
-            if not w.wild and not w.noise_was and last != w.event.at and not w.first_sign <= last <= latest:
-                return f"{last} is no sign of life of this turn, whose were from {w.first_sign} to {latest}"
+            reopened = any(isinstance(each, Reopen) for each in w.commands)
+            first = min(w.first_sign, w.sign_before) if reopened else w.first_sign
+            if not w.wild and not w.noise_was and last != w.event.at and not first <= last <= latest:
+                return f"{last} is no sign of life of this turn, whose were from {first} to {latest}"
     return None
 
 

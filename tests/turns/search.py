@@ -7,9 +7,7 @@ scenario: it says what the machine was told, not what was said in a call.
 
 import argparse
 import json
-import os
 import random
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from agent_runtime.turns.machine import TurnMachine
+from tests import processes
 from tests.turns.invariants import INVARIANTS, Check, Violation, Watch
 from tests.turns.worlds import Case, Make, World, run
 
@@ -242,28 +241,9 @@ def told(case: Case, make: Make = TurnMachine) -> str:
 
 def in_parallel(sequences: int, first: int = 0) -> Counts:
     """The seeds from `first` on, in as many processes as there are processors."""
-    processes = os.cpu_count() or 1
-    each = -(-sequences // processes)
-    ranges = [(low, min(low + each, first + sequences)) for low in range(first, first + sequences, each)]
-    command = [sys.executable, "-m", "tests.turns.search", "--part"]
-    root = Path(__file__).parents[2]
-    children = [
-        subprocess.Popen([*command, str(low), str(high)], stdout=subprocess.PIPE, text=True, cwd=root)
-        for low, high in ranges
-    ]
     counts = Counts()
-    try:
-        for child in children:
-            out, _ = child.communicate()
-            if child.returncode:
-                raise RuntimeError(f"a part of the search ended with status {child.returncode}")
-            counts += Counts.of_json(out)
-    finally:
-        for child in children:
-            child.kill()
-            child.wait()
-            if child.stdout is not None:
-                child.stdout.close()
+    for part in processes.in_parallel("tests.turns.search", "--first", str(first), "--sequences", str(sequences)):
+        counts += Counts.of_json(part)
     return counts
 
 
@@ -290,7 +270,8 @@ def main() -> int:
     parser.add_argument("--part", type=int, nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.part:
-        print(search(range(*given.part)).to_json())
+        number, of = given.part
+        print(search(range(given.first + number, given.first + given.sequences, of)).to_json())
         return 0
     counts = in_parallel(given.sequences, given.first)
     print(counts.table(), end="")

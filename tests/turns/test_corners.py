@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from agent_runtime.turns.endpoint import ADVICE_BUDGET_S
-from agent_runtime.turns.machine import DEAF_AFTER_S, TurnMachine
+from agent_runtime.turns.endpoint import ADVICE_BUDGET_S, DEAF_AFTER_S
+from agent_runtime.turns.machine import TurnMachine
 from agent_runtime.turns.options import TurnHandling
 from agent_runtime.turns.signals import (
     AskAgain,

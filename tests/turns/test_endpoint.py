@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from agent_runtime.turns.endpoint import ADVICE_BUDGET_S
+from agent_runtime.turns.endpoint import ADVICE_BUDGET_S, DEAF_AFTER_S
 from agent_runtime.turns.endpointing import Estimates
-from agent_runtime.turns.machine import DEAF_AFTER_S, State
+from agent_runtime.turns.machine import State
 from agent_runtime.turns.options import Endpointing
 from agent_runtime.turns.signals import (
     Advice,
@@ -262,7 +262,7 @@ def test_the_less_likely_a_turn_is_whole_the_longer_it_waits(probability: float 
     assert delay == (0.5 if probability is None or probability >= 0.9 else 3.0 if probability <= 0.1 else delay)
 
 
-@pytest.mark.parametrize("nonsense", [math.nan, math.inf, -math.inf, 7.0, -0.5])
+@pytest.mark.parametrize("nonsense", [math.nan, math.inf, -math.inf, 1.5, 7.0, -0.5])
 def test_what_is_no_probability_is_no_advice(nonsense: float) -> None:
     floor = asked().advice(1.3, TEXT, nonsense).wait(9)
     assert floor.take() == [(1.5, commit(TEXT, "silence", 1.0, 1.3))]

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from agent_runtime.turns.machine import DEAF_AFTER_S, HOLD_AFTER_S, TurnMachine
+from agent_runtime.turns.endpoint import DEAF_AFTER_S
+from agent_runtime.turns.machine import HOLD_AFTER_S, TurnMachine
 from agent_runtime.turns.signals import (
     AgentStarted,
     AgentStopped,
@@ -184,8 +185,41 @@ def test_words_after_the_release_still_interrupt() -> Floor:
 def test_duration_confirms_where_there_is_no_recogniser(length: float, cancelled: bool) -> None:
     floor = Floor(has_recogniser=False).agent(0.0).voice(1.0, found=1.02).silence(1.0 + length, found=1.0 + length)
     floor.wait(9)
-    last = (1.5, Cancel("duration")) if cancelled else (1.9, Release("silence without words"))
+    last = (1.6, Cancel("duration")) if cancelled else (1.9, Release("silence without words"))
     assert floor.said == [(1.02, Duck()), (1.0 + HOLD_AFTER_S, Hold()), last]
+
+
+@pytest.mark.parametrize(("length", "cancelled"), [(0.3, False), (0.49, False), (0.5, True), (2.0, True)])
+@pytest.mark.parametrize("silence", [0.1, 0.25, 0.4])
+def test_the_detectors_own_silence_is_no_voice(silence: float, length: float, cancelled: bool) -> None:
+    """A cough of 0.3 s and the 0.25 s in which nobody knows that it is over are not half a second of voice."""
+    floor = Floor(has_recogniser=False).voice(0.0).silence(0.2, found=0.2 + silence).wait(9)
+    floor.agent(10.0).voice(11.0)
+    if length + silence < 0.5 + silence - 1e-9:
+        floor.silence(11.0 + length, found=11.0 + length + silence)
+    floor.wait(20)
+    last = (11.5 + silence, Cancel("duration")) if cancelled else (11.5 + length, Release("silence without words"))
+    at, command = floor.said[-1]
+    assert at == pytest.approx(last[0])
+    assert command == last[1]
+
+
+def test_a_detector_of_which_nothing_is_known_is_taken_to_wait_for_250_ms() -> None:
+    floor = Floor(has_recogniser=False).agent(0.0).voice(1.0).wait(9)
+    assert floor.said[-1] == (1.75, Cancel("duration"))
+
+
+def test_a_slow_one_puts_the_interruption_off_by_half_a_second_at_the_most() -> None:
+    floor = Floor(has_recogniser=False).voice(0.0).silence(1.0, found=6.0).wait(9)
+    floor.agent(10.0).voice(11.0).wait(20)
+    assert floor.said[-1] == (12.0, Cancel("duration"))
+
+
+def test_a_voice_that_resumes_is_measured_from_there() -> None:
+    floor = Floor(has_recogniser=False).agent(0.0).voice(1.0).silence(1.3).voice(1.7).silence(2.1, found=2.3).wait(9)
+    assert floor.said[-1] == (2.6, Release("silence without words"))
+    floor = Floor(has_recogniser=False).agent(0.0).voice(1.0).silence(1.3).voice(1.7).wait(9)
+    assert floor.said[-1] == (2.45, Cancel("duration"))
 
 
 def test_duration_does_not_confirm_where_there_is_one() -> None:
@@ -214,6 +248,13 @@ def test_a_live_recogniser_without_words_means_noise() -> None:
         (1.0 + DEAF_AFTER_S, Release("noise without words")),
     ]
     assert floor.state is AGENT_SPEAKING
+
+
+@pytest.mark.parametrize(("read_at", "deaf"), [(65.0, False), (64.9, True)])
+def test_a_recogniser_lives_for_30_s_after_all_that_it_reads(read_at: float, deaf: bool) -> None:
+    floor = Floor().agent(0.0, interruptible=False).voice(60.0).silence(60.5).final(read_at, "").agent(70.0)
+    floor.voice(90.0).wait(99)
+    assert GiveUpOnVoice(DEAF_AFTER_S, confirmed=deaf) in floor.commands
 
 
 def test_a_barking_dog_does_not_hold_the_agent_for_ever() -> None:
@@ -472,6 +513,7 @@ def _a_day_at_the_microphone(seed: int) -> None:
     voice = sounding = False
     now = 0.0
     last_voiced = 0.0
+    words_at = 0.0
     owes_since: float | None = None  # the end of a voice that nothing was done about
     max_delay = machine.options.endpointing.max_delay
     for _ in range(120):
@@ -489,6 +531,8 @@ def _a_day_at_the_microphone(seed: int) -> None:
                 sounding = True
             case AgentStopped():
                 sounding = False
+            case Heard(text=text) if text:  # words that no voice tells of are their own sign of life
+                words_at = now
         floor.give(event)
         for at, command in floor.take():
             match command:
@@ -508,7 +552,7 @@ def _a_day_at_the_microphone(seed: int) -> None:
         owes_since = None if not waiting else now if owes_since is None else owes_since
         if owes_since is not None and machine.has_vad and mode != "manual":
             assert machine.deadline is not None, f"stuck in {machine.state}"
-            assert machine.deadline <= max(now, last_voiced + max_delay, owes_since + max_delay) + 1e-9
+            assert machine.deadline <= max(now, max(last_voiced, words_at, owes_since) + max_delay) + 1e-9
 
 
 def _next(dice: random.Random, now: float, voice: bool, sounding: bool, floor: Floor) -> TurnEvent:

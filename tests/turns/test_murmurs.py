@@ -224,3 +224,10 @@ def test_echo_takes_no_words_of_the_user_with_it() -> None:
     floor = Floor().voice(0.0).silence(1.0).final(1.2, "hello there").voice(1.3).silence(1.6)
     floor.final(1.8, "", kind="echo").wait(9)
     assert floor.take() == [(2.1, commit("hello there", "silence", 1.6, 1.2))]
+
+
+@pytest.mark.parametrize(("ends_at", "asked"), [(2.19, False), (2.21, True)])
+def test_a_murmur_read_a_second_before_the_end_of_its_voice_is_all_of_it(ends_at: float, asked: bool) -> None:
+    floor = Floor().agent(0.0).voice(1.0).interim(1.2, "mm hmm", kind="backchannel").agent_stops(1.3)
+    floor.silence(ends_at).wait(20)
+    assert any(isinstance(each, AskAgain) for each in floor.commands) == asked

@@ -18,6 +18,7 @@ from agent_runtime.turns.signals import (
     Command,
     Commit,
     Duck,
+    Heard,
     Hold,
     Release,
     Reopen,
@@ -120,6 +121,16 @@ class LosesAWord(Broken):
         ]
 
 
+class HearsNoRest(Broken):
+    """What comes after a turn is its own."""
+
+    def handle(self, event: TurnEvent) -> list[Command]:
+        if isinstance(event, Heard) and self.state is State.REPLY_PENDING:
+            self.ignored += 1
+            return []
+        return super().handle(event)
+
+
 class SaysItTwice(Broken):
     def answer(self, event: TurnEvent, commands: list[Command]) -> list[Command]:
         return [
@@ -197,6 +208,7 @@ FAULTS: dict[str, Make] = {
     "i2_a_voice_over_the_agent_is_met_at_once": NeverDucks,
     "i3_no_commit_without_words": CommitsNothing,
     "i3_no_word_lost": LosesAWord,
+    "i3_no_new_word_is_ignored": HearsNoRest,
     "i3_no_word_twice": SaysItTwice,
     "i3_only_the_unheard_is_reopened": ReopensWhatWasHeard,
     "i4_no_silence_after_a_voice": AsksNobody,

@@ -224,7 +224,8 @@ class World:
         self._planned = 0
         self._interruptible = True
         self._left_s = 0.0
-        self._silence_s = dice.choice([0.1, 0.25, 0.25, 0.5])
+        self._silence_s = dice.choice([0.1, 0.25, 0.25, 0.25, 0.5, 0.5, 5.0])
+        self._missed = dice.choice([0.07] * 9 + [0.9])
         self._stt_s = dice.choice([0.05, 0.2, 0.4, 0.9])
 
     # Time
@@ -272,7 +273,7 @@ class World:
         self._recognise(now, length, min(words, 5))
         gap = dice.choice([0.05, 0.15, 0.3, 0.4, 0.6, 0.6, 1.0, 1.0, 2.0, 2.0, 4.0])
         self._user_speaks_at(now + length + self._silence_s + gap)
-        if not self.case.has["has_vad"] or chance() < 0.07:  # the detector misses it
+        if not self.case.has["has_vad"] or chance() < self._missed:  # the detector misses it
             return None
         found = now + dice.choice([0.0, 0.02, 0.03, 0.1])
         stop = now + length
@@ -300,7 +301,7 @@ class World:
         if not self.case.has["has_recogniser"]:
             return
         dice = self.dice
-        said = [f"w{self._words + n}" for n in range(words)]
+        said = [f"w{self._words + n:03}" for n in range(words)]  # none begins as another
         self._words += words
         sure = dice.random() < 0.85
         kind = "speech" if dice.random() < 0.7 else dice.choice(KINDS)
@@ -320,6 +321,9 @@ class World:
                 )
         if parts:
             self._reads(end + self._stt_s, " ".join(said[half:]), True, sure, kind)
+        elif words > 1 and fate < 0.12:  # or both come behind it, the second without any warning
+            self._reads(end + self._stt_s, " ".join(said[:1]), True, sure, kind)
+            self._reads(end + self._stt_s + dice.choice([0.3, 0.6, 1.0]), " ".join(said[1:]), True, sure, kind)
         elif fate < 0.8:
             self._reads(end + self._stt_s, text, True, sure, kind)
             if fate > 0.73:  # it comes twice
