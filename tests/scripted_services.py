@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from agent_runtime.inference import routes
-from agent_runtime.providers import services
+from agent_runtime.providers.openai import services
 from agent_runtime.testing.model_server import Received, Said, told
 from tests.providers.wires import PNG
 

@@ -16,7 +16,7 @@ from agent_runtime.inference.fallback import FallbackLLM
 from agent_runtime.inference.spending import GOODBYE, Budget
 from agent_runtime.llm import LLM
 from agent_runtime.plugins import groq, openai
-from agent_runtime.providers.openai import OpenAILLM
+from agent_runtime.providers.openai.llm import OpenAILLM
 from agent_runtime.session import APOLOGY
 from agent_runtime.tape.replay import replay
 from agent_runtime.trace.tape import read_tape

@@ -36,7 +36,7 @@ from agent_runtime.inference import availability, fallback, prices
 from agent_runtime.inference.descriptor import LOCAL, Kind, parse
 from agent_runtime.inference.routes import INSTEAD, KEYS
 from agent_runtime.io.terminal import TerminalView
-from agent_runtime.providers import services
+from agent_runtime.providers.openai import services
 from agent_runtime.turns import endpoint, machine
 from agent_runtime.turns.options import DEFAULT_DETECTOR, TurnHandling
 from agent_runtime.types import APIConnectOptions

@@ -20,7 +20,7 @@ from agent_runtime.inference.descriptor import resolve
 from agent_runtime.io import chat
 from agent_runtime.io.model_list import price_text
 from agent_runtime.llm import CompletionUsage
-from agent_runtime.providers import services
+from agent_runtime.providers.openai import services
 from tests.providers.openai_wire import DONE, called, events, fragment, said
 
 ROOT = Path(__file__).parents[1]

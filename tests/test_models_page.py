@@ -13,7 +13,7 @@ from agent_runtime import AgentSession, ChatContext, function_tool, virtual
 from agent_runtime.errors import UsageError
 from agent_runtime.inference.descriptor import LOCAL, Kind, resolve
 from agent_runtime.llm import LLM
-from agent_runtime.providers.exchange import DEBUG_VARIABLE
+from agent_runtime.providers.http.exchange import DEBUG_VARIABLE
 from agent_runtime.tts import TTS
 from tests import models_page
 from tests.models_page import IDS, Row
@@ -56,7 +56,7 @@ def test_every_row_has_a_test_with_its_name(row: Row) -> None:
 
 
 ALSO = {
-    "tests/providers/test_xllamacpp.py::test_b13_b14_a_tool_is_called",
+    "tests/providers/openai/test_xllamacpp.py::test_b13_b14_a_tool_is_called",
     "tests/providers/test_langchain.py::test_c5_chunks_and_usage",
 }
 """They prove another row besides those in their names."""

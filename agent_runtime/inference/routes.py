@@ -83,29 +83,29 @@ ADDRESSES = {"anthropic": "ANTHROPIC_BASE_URL"}
 
 OTHER_NAMES = {"aws": "bedrock", "litellm": "litellm_proxy"}
 
-COMPATIBLE = "agent_runtime.providers.openai:OpenAILLM"
+COMPATIBLE = "agent_runtime.providers.openai.llm:OpenAILLM"
 INFERENCE = "agent_runtime.providers.livekit_inference:InferenceLLM"
 
 NATIVE: dict[str, str] = {
-    "anthropic": "agent_runtime.providers.anthropic:AnthropicLLM",
-    "bedrock": "agent_runtime.providers.bedrock:BedrockLLM",
-    "gemini": "agent_runtime.providers.gemini:GeminiLLM",
+    "anthropic": "agent_runtime.providers.anthropic.llm:AnthropicLLM",
+    "bedrock": "agent_runtime.providers.bedrock.llm:BedrockLLM",
+    "gemini": "agent_runtime.providers.gemini.llm:GeminiLLM",
     "livekit": INFERENCE,
-    "vertex_ai": "agent_runtime.providers.gemini:GeminiLLM",
+    "vertex_ai": "agent_runtime.providers.gemini.llm:GeminiLLM",
 }
 """Providers with a wire of their own."""
 
 WITHOUT_LLM = frozenset({"assemblyai", "cartesia", "deepgram", "elevenlabs"})
 
 SPEECH: dict[Kind, str] = {
-    "stt": "agent_runtime.providers.openai_speech:OpenAISTT",
-    "tts": "agent_runtime.providers.openai_speech:OpenAITTS",
+    "stt": "agent_runtime.providers.openai.speech:OpenAISTT",
+    "tts": "agent_runtime.providers.openai.speech:OpenAITTS",
 }
 """For every service whose row says that it has such a node."""
 
 OWN_SPEECH: dict[Kind, dict[str, str]] = {
     "stt": {},
-    "tts": dict.fromkeys(("gemini", "vertex_ai"), "agent_runtime.providers.gemini_tts:GeminiTTS"),
+    "tts": dict.fromkeys(("gemini", "vertex_ai"), "agent_runtime.providers.gemini.tts:GeminiTTS"),
 }
 
 
@@ -176,7 +176,7 @@ def is_known(provider: str) -> bool:
 
 def _rows() -> Mapping[str, Any]:
     """The services that speak OpenAI's wire; a user may have added some."""
-    services = importlib.import_module("agent_runtime.providers.services")
+    services = importlib.import_module("agent_runtime.providers.openai.services")
     rows: Mapping[str, Any] = services.rows()
     return rows
 
@@ -224,4 +224,4 @@ def _way(provider: str, factory: str, model: str) -> Way:
 def _also(provider: str, factory: str) -> dict[str, Any]:
     if provider == "vertex_ai":
         return {"vertexai": True}
-    return {"provider": provider} if factory.startswith("agent_runtime.providers.openai") else {}
+    return {"provider": provider} if factory.startswith("agent_runtime.providers.openai.llm") else {}

@@ -12,7 +12,7 @@ from agent_runtime.errors import UsageError
 if TYPE_CHECKING:
     from agent_runtime.inference.catalog import Model
     from agent_runtime.inference.prices import Price
-    from agent_runtime.providers.nearby import Nearby
+    from agent_runtime.providers.openai.nearby import Nearby
 
 FOOT = """\
 Prices are US dollars a million tokens, as of the date behind them; unpriced is unknown, not free.
@@ -38,7 +38,7 @@ def models_command(options: argparse.Namespace) -> int:
         UsageError: no model and no provider has that name (with what was near).
     """
     if options.local:
-        from agent_runtime.providers.nearby import find
+        from agent_runtime.providers.openai.nearby import find
 
         _print_nearby(asyncio.run(find()), as_json=options.json)
         return 0
@@ -142,7 +142,7 @@ def _zero(price: "Price") -> dict[str, Any]:
 
 def _title(provider: str) -> str:
     from agent_runtime.inference.catalog import providers
-    from agent_runtime.providers.services import rows
+    from agent_runtime.providers.openai.services import rows
 
     titles = {each.id: each.title for each in providers()}
     row = rows().get(provider)
@@ -284,7 +284,7 @@ def _at(row: Row) -> str:
 
 
 def _print_nearby(found: "Sequence[Nearby]", *, as_json: bool) -> None:
-    from agent_runtime.providers.nearby import addresses
+    from agent_runtime.providers.openai.nearby import addresses
 
     if as_json:
         import dataclasses

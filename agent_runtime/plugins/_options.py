@@ -5,7 +5,7 @@ from typing import Any, TypedDict
 
 import httpx
 
-from agent_runtime.providers.openai import Secret
+from agent_runtime.providers.openai.llm import Secret
 from agent_runtime.tools import ToolChoice
 from agent_runtime.types import APIConnectOptions
 

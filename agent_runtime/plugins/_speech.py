@@ -19,7 +19,7 @@ def speech(module: str, provider: str) -> Callable[[str], Any]:
     def get(name: str) -> Any:
         if name not in HOMES:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        home: Any = getattr(importlib.import_module("agent_runtime.providers.openai_speech"), HOMES[name])
+        home: Any = getattr(importlib.import_module("agent_runtime.providers.openai.speech"), HOMES[name])
         own = {"__doc__": home.__doc__, "__module__": module}
         return type(name, (home,), {**own, "__init__": functools.partialmethod(home.__init__, provider=provider)})
 

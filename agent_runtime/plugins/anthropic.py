@@ -1,6 +1,6 @@
 """``anthropic.LLM``: Claude at Anthropic. See `AnthropicLLM` for the options."""
 
-from agent_runtime.providers.anthropic import AnthropicLLM
+from agent_runtime.providers.anthropic.llm import AnthropicLLM
 
 __all__ = ["LLM"]
 

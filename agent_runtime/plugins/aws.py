@@ -1,6 +1,6 @@
 """``aws.LLM``: models on Amazon Bedrock. See `BedrockLLM` for the options."""
 
-from agent_runtime.providers.bedrock import BedrockLLM
+from agent_runtime.providers.bedrock.llm import BedrockLLM
 
 __all__ = ["LLM"]
 

@@ -3,7 +3,7 @@
 from typing import Unpack
 
 from agent_runtime.plugins._options import Options
-from agent_runtime.providers.openai import OpenAILLM
+from agent_runtime.providers.openai.llm import OpenAILLM
 
 __all__ = ["LLM"]
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from agent_runtime.errors import APIError
 from agent_runtime.llm import ChatChunk, ChoiceDelta, CompletionUsage, FunctionToolCall
-from agent_runtime.providers.service import Service
+from agent_runtime.providers.http.service import Service
 from agent_runtime.providers.thinking import ThinkTags
 
 Chunks = list[ChatChunk]

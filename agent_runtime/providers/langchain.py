@@ -18,7 +18,7 @@ from agent_runtime.chat import ChatContext, ChatMessage
 from agent_runtime.content import AudioContent, FileContent, ImageContent, TextContent
 from agent_runtime.errors import APIError, UsageError
 from agent_runtime.llm import LLM, CallOutcome, ChatChunk, ChoiceDelta, CompletionUsage, LLMStream, ModelCall, reporting
-from agent_runtime.providers.service import Service
+from agent_runtime.providers.http.service import Service
 from agent_runtime.types import APIConnectOptions
 
 if TYPE_CHECKING:

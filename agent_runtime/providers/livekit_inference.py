@@ -21,10 +21,10 @@ import httpx
 from agent_runtime import __version__, clock
 from agent_runtime.errors import APIStatusError, UsageError
 from agent_runtime.providers import ranges
-from agent_runtime.providers.exchange import Request
-from agent_runtime.providers.openai import OpenAILLM
+from agent_runtime.providers.http.exchange import Request
+from agent_runtime.providers.http.service import Service
+from agent_runtime.providers.openai.llm import OpenAILLM
 from agent_runtime.providers.remote import Asked, RemoteStream
-from agent_runtime.providers.service import Service
 from agent_runtime.types import NOT_GIVEN, APIConnectOptions, NotGivenOr
 
 InferenceClass = Literal["priority", "standard", "low"]

@@ -29,7 +29,7 @@ from agent_runtime.content import (
 )
 from agent_runtime.errors import UsageError
 from agent_runtime.media import by_name, encoded, image_type, parse_data_uri, sniffed
-from agent_runtime.providers.fetch import Fetch, Resolve, resolved, too_large
+from agent_runtime.providers.http.fetch import Fetch, Resolve, resolved, too_large
 
 if TYPE_CHECKING:
     from agent_runtime.chat import ChatContent

@@ -15,11 +15,11 @@ import httpx
 from agent_runtime import clock
 from agent_runtime.errors import APIError
 from agent_runtime.llm import LLM, CallOutcome, ChatChunk, CompletionUsage, LLMStream, ModelCall, reporting
-from agent_runtime.providers.exchange import Answer, Attempts, Exchange, Request
+from agent_runtime.providers.http.exchange import Answer, Attempts, Exchange, Request
+from agent_runtime.providers.http.service import Service
+from agent_runtime.providers.http.sse import Framing, ServerSentEvents
+from agent_runtime.providers.http.transport import Transport
 from agent_runtime.providers.schemas import response_schema
-from agent_runtime.providers.service import Service
-from agent_runtime.providers.sse import Framing, ServerSentEvents
-from agent_runtime.providers.transport import Transport
 from agent_runtime.types import APIConnectOptions
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ from agent_runtime.providers.dialects import (
 )
 
 if TYPE_CHECKING:
-    from agent_runtime.providers.service import Service
+    from agent_runtime.providers.http.service import Service
 
 __all__ = [
     "NotStrict",

@@ -53,7 +53,7 @@ async def raw_httpx(url: str) -> Ask:
 
 async def ours(url: str) -> Ask:
     from agent_runtime.chat import ChatContext
-    from agent_runtime.providers.openai import OpenAILLM
+    from agent_runtime.providers.openai.llm import OpenAILLM
 
     llm = OpenAILLM("m", base_url=f"{url}/v1", api_key="key")
 
@@ -243,7 +243,7 @@ async def hedge(ask: Ask, url: str, size: Size) -> dict[str, float]:
     """From the first text of the model that won to the server's seeing the loser's connection closed."""
     from agent_runtime.chat import ChatContext
     from agent_runtime.inference.fallback import FallbackLLM
-    from agent_runtime.providers.openai import OpenAILLM
+    from agent_runtime.providers.openai.llm import OpenAILLM
 
     slow, fast = (
         OpenAILLM(model, base_url=f"{url}/v1", api_key="key")

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from agent_runtime import clock, inference
 from agent_runtime.errors import APIConnectionError, APIError, APIStatusError, APITimeoutError
 from agent_runtime.llm import LLM, FunctionToolCall
-from agent_runtime.providers.anthropic import AnthropicLLM
-from agent_runtime.providers.bedrock import BedrockLLM
-from agent_runtime.providers.gemini import GeminiLLM
-from agent_runtime.providers.openai import OpenAILLM
+from agent_runtime.providers.anthropic.llm import AnthropicLLM
+from agent_runtime.providers.bedrock.llm import BedrockLLM
+from agent_runtime.providers.gemini.llm import GeminiLLM
+from agent_runtime.providers.openai.llm import OpenAILLM
 from agent_runtime.testing.faults import Cut, Drip, Drop, Fault, FaultProxy, Insert, Latency, Reset, Stall, Status
 from agent_runtime.testing.model_server import ModelServer, Received, Said, aws_message, told
 from agent_runtime.types import APIConnectOptions

@@ -10,11 +10,11 @@ from agent_runtime import virtual
 from agent_runtime.chat import ChatContext
 from agent_runtime.errors import APIError, UsageError
 from agent_runtime.llm import CollectedResponse
-from agent_runtime.providers.anthropic import AnthropicLLM
-from agent_runtime.providers.bedrock import BedrockLLM
-from agent_runtime.providers.gemini import GeminiLLM
+from agent_runtime.providers.anthropic.llm import AnthropicLLM
+from agent_runtime.providers.bedrock.llm import BedrockLLM
+from agent_runtime.providers.gemini.llm import GeminiLLM
 from agent_runtime.providers.livekit_inference import InferenceLLM
-from agent_runtime.providers.openai import OpenAILLM
+from agent_runtime.providers.openai.llm import OpenAILLM
 from agent_runtime.providers.remote import RemoteLLM
 from agent_runtime.testing.model_server import Received, Said, told
 from tests.contract.calls import HISTORIES, TOOLS, Call

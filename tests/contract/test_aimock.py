@@ -16,10 +16,10 @@ import pytest
 from agent_runtime.errors import APIConnectionError, APIError, APIStatusError
 from agent_runtime.llm import LLM, CollectedResponse
 from agent_runtime.plugins import azure
-from agent_runtime.providers.anthropic import AnthropicLLM
-from agent_runtime.providers.bedrock import BedrockLLM
-from agent_runtime.providers.gemini import GeminiLLM
-from agent_runtime.providers.openai import OpenAILLM
+from agent_runtime.providers.anthropic.llm import AnthropicLLM
+from agent_runtime.providers.bedrock.llm import BedrockLLM
+from agent_runtime.providers.gemini.llm import GeminiLLM
+from agent_runtime.providers.openai.llm import OpenAILLM
 from agent_runtime.types import APIConnectOptions
 from tests.contract.children import ROOT, free_port, serving
 from tests.providers.wires import book, called, conversation, get_weather

@@ -16,8 +16,10 @@ from statistics import median
 import pytest
 
 from agent_runtime import clock
-from agent_runtime.providers import event_stream, gemini_answer, sse
-from agent_runtime.providers.transport import _pools
+from agent_runtime.providers.bedrock import event_stream
+from agent_runtime.providers.gemini import answer as gemini_answer
+from agent_runtime.providers.http import sse
+from agent_runtime.providers.http.transport import _pools
 from agent_runtime.testing.faults import FaultProxy, Stall, Status
 from agent_runtime.testing.model_server import ModelServer
 from tests.contract import broken

@@ -14,8 +14,8 @@ import pytest
 
 from agent_runtime.audio.frame import AudioFrame
 from agent_runtime.channels import Channel
-from agent_runtime.providers.openai_speech import OpenAISTT, OpenAITTS
-from agent_runtime.providers.openai_stt import wav
+from agent_runtime.providers.openai.speech import OpenAISTT, OpenAITTS
+from agent_runtime.providers.openai.stt import wav
 from agent_runtime.stt import STTContext
 from agent_runtime.testing.model_server import ModelServer, Received, Said
 

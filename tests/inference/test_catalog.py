@@ -7,7 +7,7 @@ import pytest
 
 from agent_runtime.inference import catalog
 from agent_runtime.inference.descriptor import LOCAL, check_name, parse
-from agent_runtime.providers import services
+from agent_runtime.providers.openai import services
 
 PLUGINS = Path(__file__).parents[2] / "agent_runtime" / "plugins"
 

@@ -10,7 +10,7 @@ from agent_runtime.errors import UsageError
 from agent_runtime.explain import explain_descriptor
 from agent_runtime.inference import routes
 from agent_runtime.inference.descriptor import Unresolved, check_name, keys_of, parse, planning, resolve
-from agent_runtime.providers import services
+from agent_runtime.providers.openai import services
 
 LIVEKIT = {"LIVEKIT_API_KEY": "devkey", "LIVEKIT_API_SECRET": "secret"}
 VARIABLES = {name for names in routes.KEYS.values() for name in names} | {
@@ -163,12 +163,12 @@ def test_suffixes(kind: Any, text: str, name: str, suffix: str | None) -> None:
 @pytest.mark.parametrize(
     ("kind", "text", "factory"),
     [
-        ("stt", "openai/whisper-1", "openai_speech:OpenAISTT"),
-        ("stt", "openai/gpt-4o-transcribe", "openai_speech:OpenAISTT"),
-        ("stt", "groq/whisper-large-v3", "openai_speech:OpenAISTT"),
-        ("tts", "openai/tts-1:alloy", "openai_speech:OpenAITTS"),
-        ("tts", "together/cartesia/sonic-2", "openai_speech:OpenAITTS"),
-        ("tts", "gemini/gemini-2.5-flash-preview-tts:Kore", "gemini_tts:GeminiTTS"),
+        ("stt", "openai/whisper-1", "openai.speech:OpenAISTT"),
+        ("stt", "openai/gpt-4o-transcribe", "openai.speech:OpenAISTT"),
+        ("stt", "groq/whisper-large-v3", "openai.speech:OpenAISTT"),
+        ("tts", "openai/tts-1:alloy", "openai.speech:OpenAITTS"),
+        ("tts", "together/cartesia/sonic-2", "openai.speech:OpenAITTS"),
+        ("tts", "gemini/gemini-2.5-flash-preview-tts:Kore", "gemini.tts:GeminiTTS"),
     ],
 )
 def test_speech_has_classes_of_its_own(kind: Any, text: str, factory: str) -> None:

@@ -19,8 +19,8 @@ from agent_runtime import ChatContext, virtual
 from agent_runtime.llm import LLM
 from agent_runtime.plugins import azure, letta, openai, openrouter
 from agent_runtime.plugins._options import AzureOptions, OpenRouterOptions, Options
-from agent_runtime.providers import services
-from agent_runtime.providers.openai import OpenAILLM
+from agent_runtime.providers.openai import services
+from agent_runtime.providers.openai.llm import OpenAILLM
 from tests.providers.openai_wire import HELLO, Recorder, events
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from agent_runtime.chat import ChatContext
-from agent_runtime.providers.anthropic import AnthropicLLM
+from agent_runtime.providers.anthropic.llm import AnthropicLLM
 from tests.providers.wires import Scripted, collect
 
 OLD = "claude-3-5-haiku-20241022"

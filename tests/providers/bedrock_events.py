@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from agent_runtime.chat import ChatContext
-from agent_runtime.providers.bedrock import BedrockLLM
+from agent_runtime.providers.bedrock.llm import BedrockLLM
 from tests.providers.wires import Scripted, collect
 
 CLAUDE = "anthropic.claude-3-5-sonnet-20240620-v1:0"

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from agent_runtime.providers.gemini import GeminiLLM
+from agent_runtime.providers.gemini.llm import GeminiLLM
 from tests.providers.wires import Scripted
 
 JSON = dict[str, Any]

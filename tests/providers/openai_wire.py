@@ -8,10 +8,10 @@ import httpx
 
 from agent_runtime.chat import ChatContext
 from agent_runtime.llm import ChatChunk, CollectedResponse
-from agent_runtime.providers.openai import OpenAILLM
-from agent_runtime.providers.openai_answer import OpenAIAnswer
-from agent_runtime.providers.service import Service
-from agent_runtime.providers.sse import ServerSentEvents
+from agent_runtime.providers.http.service import Service
+from agent_runtime.providers.http.sse import ServerSentEvents
+from agent_runtime.providers.openai.answer import OpenAIAnswer
+from agent_runtime.providers.openai.llm import OpenAILLM
 
 DONE = b"[DONE]"
 

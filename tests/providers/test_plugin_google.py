@@ -7,8 +7,8 @@ import pytest
 
 from agent_runtime.errors import UsageError
 from agent_runtime.plugins import google
-from agent_runtime.providers.gemini import GeminiLLM
-from agent_runtime.providers.gemini_tts import GeminiTTS
+from agent_runtime.providers.gemini.llm import GeminiLLM
+from agent_runtime.providers.gemini.tts import GeminiTTS
 from agent_runtime.tools import ProviderTool
 from agent_runtime.types import NOT_GIVEN
 from tests.providers.gemini_wire import SAID

@@ -12,9 +12,9 @@ from agent_runtime import clock, virtual
 from agent_runtime.chat import ChatContext
 from agent_runtime.errors import APIConnectionError, APIError, APIStatusError, APITimeoutError, UsageError
 from agent_runtime.llm import ChatChunk, ChoiceDelta
-from agent_runtime.providers.exchange import Answer, Request
+from agent_runtime.providers.http.exchange import Answer, Request
+from agent_runtime.providers.http.service import Service
 from agent_runtime.providers.remote import Asked, RemoteLLM
-from agent_runtime.providers.service import Service
 from agent_runtime.types import APIConnectOptions
 
 
@@ -252,7 +252,7 @@ def test_an_answer_that_just_stops_is_an_error() -> None:
 
 
 def test_a_message_without_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent_runtime.providers.sse.LONGEST_LINE", 10)
+    monkeypatch.setattr("agent_runtime.providers.http.sse.LONGEST_LINE", 10)
     told = ask(Server(says("x" * 100)), APIConnectOptions(max_retry=0))
     assert "cannot be used: a line of more than 10 bytes" in str(told.error) or "an event" in str(told.error)
 

@@ -18,7 +18,7 @@ from agent_runtime.llm import ChatChunk, ChoiceDelta
 from agent_runtime.plugins import gemini, litellm_proxy, openai
 from agent_runtime.testing.model_server import Said
 from agent_runtime.testing.scripted import Line
-from tests.providers.test_gemini_cache import LONG, seed
+from tests.providers.gemini.test_cache import LONG, seed
 from tests.scripted_call import Plain, Told, call
 from tests.scripted_services import Services, everywhere, forget_keys
 

@@ -15,10 +15,10 @@ from agent_runtime import virtual
 from agent_runtime.chat import ChatContext
 from agent_runtime.errors import APIError, JSONSchemaValidationError, UsageError
 from agent_runtime.llm import ChatChunk, ChoiceDelta, CollectedResponse, FunctionToolCall
-from agent_runtime.providers.exchange import Answer, Request
+from agent_runtime.providers.http.exchange import Answer, Request
+from agent_runtime.providers.http.service import Service
 from agent_runtime.providers.remote import Asked, RemoteLLM
 from agent_runtime.providers.schemas import ResponseSchema, response_schema
-from agent_runtime.providers.service import Service
 
 SERVICE = Service("gemini", "gemini-1.5-pro", secrets=["sk-secret"])
 

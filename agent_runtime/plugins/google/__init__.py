@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 
 from agent_runtime.plugins.google import beta, tools
-from agent_runtime.providers.gemini import MODEL, GeminiLLM, content_or_image
-from agent_runtime.providers.gemini_tts import GeminiTTS
+from agent_runtime.providers.gemini.llm import MODEL, GeminiLLM, content_or_image
+from agent_runtime.providers.gemini.tts import GeminiTTS
 from agent_runtime.tools import ProviderTool, ToolChoice
 from agent_runtime.types import NOT_GIVEN, APIConnectOptions, NotGivenOr
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agent_runtime.providers import gemini_tts
+from agent_runtime.providers.gemini import tts as gemini_tts
 from agent_runtime.types import NOT_GIVEN, NotGivenOr
 
 __all__ = ["GeminiTTS"]

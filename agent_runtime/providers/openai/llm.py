@@ -1,0 +1,311 @@
+"""Every service that speaks OpenAI's chat completions; which one is a row of `services.toml`."""
+
+import logging
+import os
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import httpx
+
+from agent_runtime import __version__
+from agent_runtime.chat import FunctionCall
+from agent_runtime.errors import UsageError
+from agent_runtime.providers.http.exchange import Request
+from agent_runtime.providers.http.service import Service
+from agent_runtime.providers.openai import services
+from agent_runtime.providers.openai.answer import OpenAIAnswer
+from agent_runtime.providers.openai.messages import load_parts, messages
+from agent_runtime.providers.openai.request import Parameters, draw
+from agent_runtime.providers.openai.services import ServiceRow
+from agent_runtime.providers.remote import Asked, RemoteLLM, RemoteStream
+from agent_runtime.providers.thinking import ThinkTags
+from agent_runtime.tools import ToolChoice
+from agent_runtime.types import NOT_GIVEN, APIConnectOptions
+
+if TYPE_CHECKING:
+    from agent_runtime.chat import ChatContext
+    from agent_runtime.tools import FunctionTool, ProviderTool
+
+Secret = str | Callable[[], str | Awaitable[str]]
+"""A key or a token, or what gives one for each request."""
+
+USER_AGENT = f"agent-runtime/{__version__}"
+
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+log = logging.getLogger("agent_runtime.llm")
+
+
+class OpenAILLM(RemoteLLM):
+    """A model behind OpenAI's chat completions. The names of the options are those of livekit-agents' ``openai.LLM``.
+
+    Args:
+        model: as the service names it; where it is left out, the one that the service's row names.
+        provider: a row of `services.toml`.
+        api_key: else the row's variables are looked at.
+        base_url: else the row's variables, and then its own address. What follows ``/chat/completions`` is not needed.
+        bearer_token: a token that goes as ``Authorization: Bearer`` where the key would go otherwise (Azure).
+        placeholders: values for what stands in braces in the row's address; else variables of the environment.
+        strict_tools: whether tools are sent in OpenAI's strict form; else what the row says.
+        timeout: seconds between two pieces of an answer, as in `conn_options`.
+        max_retries: as ``max_retry`` in `conn_options`.
+        extra_kwargs: further parameters, sent as they are; so are `extra_body`, `extra_headers` and `extra_query`, which
+            no rule of the service touches.
+        allow_private: whether pictures and files may be fetched from this machine and its network.
+        conn_options: how patient to be; else as patient as the row says that the model needs.
+        transport: see `RemoteLLM`.
+
+    The others are parameters of the request, sent where they are given. What is given to `chat` counts before them.
+
+    Raises:
+        UsageError: a parameter, the address or the key is no such, or is missing.
+    """
+
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        provider: str = "openai",
+        api_key: Secret | None = None,
+        base_url: str | None = None,
+        bearer_token: Secret | None = None,
+        placeholders: Mapping[str, str | None] | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        max_completion_tokens: int | None = None,
+        max_tokens: int | None = None,
+        frequency_penalty: float | None = None,
+        presence_penalty: float | None = None,
+        seed: int | None = None,
+        stop: str | Sequence[str] | None = None,
+        n: int | None = None,
+        logprobs: bool | None = None,
+        top_logprobs: int | None = None,
+        logit_bias: Mapping[str, int] | None = None,
+        parallel_tool_calls: bool | None = None,
+        tool_choice: ToolChoice | None = None,
+        response_format: Any = None,
+        reasoning_effort: str | None = None,
+        verbosity: str | None = None,
+        store: bool | None = None,
+        metadata: Mapping[str, str] | None = None,
+        user: str | None = None,
+        safety_identifier: str | None = None,
+        prompt_cache_key: str | None = None,
+        prompt_cache_retention: str | None = None,
+        service_tier: str | None = None,
+        strict_tools: bool | None = None,
+        timeout: float | httpx.Timeout | None = None,
+        max_retries: int | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_query: Mapping[str, str] | None = None,
+        extra_kwargs: Mapping[str, Any] | None = None,
+        allow_private: bool = False,
+        conn_options: APIConnectOptions | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        row = services.row(provider)
+        if strict_tools is not None:
+            row = replace(row, strict_tools=strict_tools)
+        model = _model(model, row)
+        self.row = row
+        self._fill = {"model": quote(model, safe=""), **{k: v for k, v in (placeholders or {}).items() if v}}
+        self.base_url = _address(base_url, row, self._fill)
+        self._query = {name: _filled(text, self._fill, row) for name, text in _query(row, extra_query).items()}
+        self._key, self._token = _secrets(api_key, bearer_token, row, self.base_url)
+        variables = (*row.key_variables, *row.token_variables)
+        service = Service(provider, model, next(iter(variables), ""))
+        options = _options(conn_options, timeout, max_retries, row.first_token_timeout(model))
+        super().__init__(service, conn_options=options, transport=transport)
+        self.leaves_machine = urlsplit(self.base_url).hostname not in _LOOPBACK
+        named = {
+            "temperature": temperature,
+            "top_p": top_p,
+            "max_completion_tokens": max_completion_tokens,
+            "max_tokens": max_tokens,
+            "frequency_penalty": frequency_penalty,
+            "presence_penalty": presence_penalty,
+            "seed": seed,
+            "stop": stop,
+            "n": n,
+            "logprobs": logprobs,
+            "top_logprobs": top_logprobs,
+            "logit_bias": logit_bias,
+            "parallel_tool_calls": parallel_tool_calls,
+            "tool_choice": tool_choice,
+            "response_format": response_format,
+            "reasoning_effort": reasoning_effort,
+            "verbosity": verbosity,
+            "store": store,
+            "metadata": metadata,
+            "user": user,
+            "safety_identifier": safety_identifier,
+            "prompt_cache_key": prompt_cache_key,
+            "prompt_cache_retention": prompt_cache_retention,
+            "service_tier": service_tier,
+        }
+        apart = {"extra_headers": extra_headers, "extra_body": extra_body, "extra_query": extra_query}
+        self.parameters: tuple[Mapping[str, Any], ...] = (extra_kwargs or {}, _given(named), _given(apart))
+        """Layers of parameters, the later ones over the earlier."""
+        self._allow_private = allow_private
+        self._noted: set[str] = set()
+
+    @property
+    def prewarm_url(self) -> str | None:
+        return f"{self.base_url}/models"
+
+    def chat(
+        self,
+        *,
+        chat_ctx: "ChatContext",
+        tools: "Sequence[FunctionTool | ProviderTool]" = (),
+        tool_choice: ToolChoice | None = None,
+        parallel_tool_calls: bool | None = None,
+        response_format: Any = None,
+        extra_kwargs: Mapping[str, Any] | None = None,
+        conn_options: APIConnectOptions | None = None,
+    ) -> RemoteStream:
+        """Ask for an answer. What is given here counts before what was given to the constructor."""
+        if response_format is None:
+            response_format = Parameters.of(*self.parameters, extra_kwargs or {}).body.get("response_format")
+        return super().chat(
+            chat_ctx=chat_ctx,
+            tools=tools,
+            tool_choice=tool_choice,
+            parallel_tool_calls=parallel_tool_calls,
+            response_format=response_format,
+            extra_kwargs=extra_kwargs,
+            conn_options=conn_options,
+        )
+
+    async def request(self, asked: Asked) -> Request:
+        parameters = Parameters.of(*self.parameters, asked.extra_kwargs)
+        loaded = await load_parts(
+            asked.chat_ctx, row=self.row, connections=self.connections, allow_private=self._allow_private
+        )
+        told = messages(asked.chat_ctx, row=self.row, loaded=loaded)
+        drawn = draw(asked, parameters, row=self.row, model=self.model, messages=told)
+        for note in drawn.notes:
+            if note not in self._noted:
+                self._noted.add(note)
+                log.warning("%s", note)
+        headers = {**await self.headers(), **parameters.extra_headers}
+        query = urlencode({**self._query, **parameters.extra_query})
+        url = f"{self.base_url}/chat/completions" + (f"?{query}" if query else "")
+        return Request.of_json(url, headers, drawn.body)
+
+    async def headers(self) -> dict[str, str]:
+        """What is sent besides the body, with the key."""
+        row = self.row
+        set_ = {name: os.environ.get(variable) for name, variable in row.header_variables.items()}
+        headers = {"accept": "text/event-stream", "user-agent": USER_AGENT, **row.headers, **_given(set_)}
+        if self._token is not None:
+            headers["authorization"] = f"Bearer {await self._said(self._token)}"
+        elif self._key is not None:
+            key = await self._said(self._key)
+            if row.auth == "bearer":
+                headers["authorization"] = f"Bearer {key}"
+            else:
+                headers[row.auth] = key
+        return headers
+
+    async def _said(self, secret: Secret) -> str:
+        """The secret's text, which from now on stands in no message."""
+        said = secret if isinstance(secret, str) else secret()
+        text = str(await said if isawaitable(said) else said).strip()
+        if not text or not text.isascii() or not text.isprintable():
+            raise UsageError(
+                f"The key for {self.row.provider} is empty or has characters that no key has; set it again, without quotes."
+            )
+        if text not in self.service.secrets:
+            first, *later = [*self.service.secrets, text]
+            self.service.secrets[:] = [first, *later[-3:]]  # tokens come and go
+        return text
+
+    def answer(self, asked: Asked) -> OpenAIAnswer:
+        row, model = self.row, self.model
+        tags = ThinkTags(*row.think_tags(model), inside=row.thinks_first(model))
+        calls = sum(isinstance(item, FunctionCall) for item in asked.chat_ctx.items)
+        return OpenAIAnswer(self.service, tags=tags, echo=row.echo, first_id=calls + 1)
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None and value is not NOT_GIVEN}
+
+
+def _model(model: Any, row: ServiceRow) -> str:
+    model = row.default_model if model is None or model is NOT_GIVEN else model
+    if not isinstance(model, str) or not model.strip():
+        raise UsageError(
+            f"The model is {model!r}; name one that {row.name} has, as in model={row.default_model or '...'!r}."
+        )
+    return model
+
+
+def _address(base_url: str | None, row: ServiceRow, fill: Mapping[str, str]) -> str:
+    given = base_url or next(
+        (os.environ[name] for name in row.base_url_variables if os.environ.get(name)), row.base_url
+    )
+    if not given:
+        named = " or ".join(row.base_url_variables)
+        raise UsageError(
+            f"{row.provider} has no address of its own; give base_url='http://host:port/v1' or set {named}."
+        )
+    address = _filled(given, fill, row).strip().rstrip("/").removesuffix("/chat/completions")
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(
+            f"The base_url of {row.provider} is '{address}'; it begins with http:// or https:// and a host."
+        )
+    return address
+
+
+def _query(row: ServiceRow, extra_query: Mapping[str, str] | None) -> dict[str, str]:
+    return {name: text for name, text in row.query.items() if name not in (extra_query or {})}
+
+
+def _filled(text: str, fill: Mapping[str, str], row: ServiceRow) -> str:
+    """`text` with what stands in braces put in."""
+
+    def value(match: re.Match[str]) -> str:
+        found = fill.get(match[1]) or os.environ.get(match[1])
+        if not found:
+            raise UsageError(f"{row.provider} needs {match[1]}; set it in the environment, or give base_url.")
+        return found.rstrip("/")
+
+    return _PLACEHOLDER.sub(value, text)
+
+
+def _secrets(
+    api_key: Secret | None, bearer_token: Secret | None, row: ServiceRow, base_url: str
+) -> tuple[Secret | None, Secret | None]:
+    """The key and the token. What is given counts, then what the environment has."""
+    if bearer_token:
+        return None, bearer_token
+    key = (
+        api_key
+        or next((os.environ[name] for name in row.key_variables if os.environ.get(name)), None)
+        or row.key
+        or None
+    )
+    if key is not None:
+        return key, None
+    token = next((os.environ[name] for name in row.token_variables if os.environ.get(name)), None)
+    if token is None and row.key_required and urlsplit(base_url).hostname not in _LOOPBACK:
+        named = " or ".join((*row.key_variables, *row.token_variables))
+        raise UsageError(f"{row.name} needs a key; set {named}, or give api_key.")
+    return None, token
+
+
+def _options(
+    options: APIConnectOptions | None, timeout: float | httpx.Timeout | None, max_retries: int | None, first: float
+) -> APIConnectOptions:
+    seconds = timeout.read if isinstance(timeout, httpx.Timeout) else timeout
+    given = _given({"timeout": seconds, "max_retry": max_retries})
+    return replace(options or APIConnectOptions(first_token_timeout=first), **given)
