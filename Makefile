@@ -50,8 +50,8 @@ docs/call.svg: setup ## draw the recorded call for the README
 sound-bus: ## install what the tests make a virtual sound card of
 	@sh scripts/sound-bus.sh
 
-model-servers: setup-test ## get what the tests ask for real: LiteLLM's proxy (740 MB), aimock (Node 20), LangGraph
-	@sh scripts/environments.sh litellm langgraph
+model-servers: setup-test ## get what the tests ask for real: LiteLLM's proxy (740 MB), aimock (Node 20), LangGraph, two SDKs
+	@sh scripts/environments.sh litellm langgraph openai anthropic
 	@sh scripts/aimock.sh
 
 models-page: setup-test ## write docs/models.md from docs/models.toml
