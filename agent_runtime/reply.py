@@ -277,7 +277,7 @@ class Reply:
         said: list[str] = []
         calls: list[_Call] = []
         first = True
-        patience = self._patience(settings)
+        patience, then = self._patience(settings)
         self._post(LlmRequested(at=clock.now(), speech_id=self.handle.id, step=step))
         if not self.is_ahead:
             self._conversation.tools.llm_requested()
@@ -291,9 +291,9 @@ class Reply:
                         self._keep_for_return(step, extra)
                     if first and (content or tool_calls):
                         first = False
-                        if patience != LLM_DEADLINE_S:
-                            patience = LLM_DEADLINE_S
-                            deadline.change(patience)
+                        if patience != then:
+                            patience = then
+                            deadline.change(then)
                         self._post(FirstToken(at=clock.now(), speech_id=self.handle.id, step=step))
                     if content:
                         self.characters += len(content)
@@ -336,12 +336,13 @@ class Reply:
         for service in RETURNED.intersection(extra):
             self.returned.setdefault(step, {})[service] = extra[service]
 
-    def _patience(self, settings: ModelSettings) -> float:
-        """Seconds to the first piece of the answer. One that watches itself says better what went wrong."""
+    def _patience(self, settings: ModelSettings) -> tuple[float, float]:
+        """Seconds to the first piece of the answer, and then between two. Who watches itself says better what went wrong."""
         llm = self._conversation.session.llm_of(self.agent, settings.llm)
         if llm is None or type(self.agent).llm_node is not Agent.llm_node:
-            return LLM_DEADLINE_S
-        return llm.first_token_timeout + (BACKSTOP_S if llm.watches_itself else 0.0)
+            return LLM_DEADLINE_S, LLM_DEADLINE_S
+        margin = BACKSTOP_S if llm.watches_itself else 0.0
+        return llm.first_token_timeout + margin, LLM_DEADLINE_S + margin
 
     def _start_tool(self, call: FunctionToolCall, step: int) -> "asyncio.Task[ToolOutcome]":
         self._conversation.speeches.settle_turn(self)

@@ -1,7 +1,7 @@
 """What models cost a session, what a budget does about it, what is said when a model fails. The models are real clients."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from agent_runtime.session import APOLOGY
 from agent_runtime.tape.replay import replay
 from agent_runtime.trace.tape import read_tape
 from agent_runtime.types import APIConnectOptions
-from tests.providers.openai_wire import DONE, HELLO, Recorder, called, fragment, said
+from tests.providers.openai_wire import DONE, HELLO, Recorder, called, events, fragment, said
 
 ONCE = APIConnectOptions(max_retry=0)
 DOWN = httpx.Response(503, json={"error": {"message": "no"}})
@@ -243,6 +243,24 @@ def test_a_silent_model_is_named_and_a_reasoning_one_waited_for() -> None:
     assert "said nothing of 'm' for 10 s before its answer began" in told.of(Error)[0].message
     assert told.of(Stalled) == []
     assert asked(60.0).said == ["Hello."]
+
+
+def test_a_model_that_falls_silent_in_its_answer_is_named_too() -> None:
+    class Halting(Server):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if request.method == "GET":
+                return httpx.Response(200, json={})
+            return httpx.Response(200, stream=_Halting())
+
+    class _Halting(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield events([said("Half of it")])
+            await clock.sleep(60.0)
+
+    told = talk(one, llm=openai.LLM(model="m", api_key="k", transport=Halting()))
+    assert told.said == ["Half of it", APOLOGY]
+    assert "said nothing of 'm' for 10 s in the middle of its answer" in told.of(Error)[0].message
+    assert told.of(Stalled) == []
 
 
 # Another model for one turn

@@ -138,8 +138,10 @@ class Endpoint(Facts):
             self._timers["min_delay"] = until
 
     def _ask_detector(self, at: float) -> None:
+        if not self.has_detector or self.options.turn_detection == "stt":
+            return
         text = self._words.text
-        if self.has_detector and self.options.turn_detection != "stt" and text != self._asked:
+        if text != self._asked:
             self._asked, self._advice, self._advice_due = text, None, at + ADVICE_BUDGET_S
             self._out.append(AskDetector(text))
 

@@ -11,6 +11,8 @@ detector may miss a voice. So neither alone can tell. The rules, for a reading a
 * All else is new: a second part of the same voice, or a voice that the detector has missed.
 """
 
+from functools import lru_cache
+
 from agent_runtime.turns.lexicon import tokens
 from agent_runtime.turns.signals import Heard
 
@@ -113,6 +115,7 @@ class LastTurn:
         return new == self._final if event.is_final else self._final.startswith(new)
 
 
+@lru_cache(maxsize=16)  # a final mostly says what its last interim said
 def _plain(text: str) -> str:
     """Without case and punctuation, which a recogniser adds at the end."""
     return " ".join(tokens(text))
