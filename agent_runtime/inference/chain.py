@@ -14,6 +14,11 @@ from agent_runtime.errors import UsageError
 Hedge = float | Literal["p90"]
 
 _HEDGE = re.compile(r"(?P<model>.*?)\s+~\s*(?P<after>\S*)", re.DOTALL)
+_SECRET = re.compile(
+    r"([?&][^=&|]*(?:key|secret|token(?!s)|pass|pwd|auth|credential|header)[^=&|]*=)[^&|]*?(?=\s*(?:[&|]|\s~|$))",
+    re.IGNORECASE,
+)
+_LOGIN = re.compile(r"(://|%3a%2f%2f)[^&|\s]*(@|%40)", re.IGNORECASE)
 _TIME = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s)")
 
 
@@ -37,6 +42,11 @@ class Chain:
     links: tuple[Link, ...]
 
 
+def shown(text: str) -> str:
+    """A descriptor or a chain without the secrets that its options may hold, for messages and labels."""
+    return _LOGIN.sub(r"\1***\2", _SECRET.sub(r"\1***", text))
+
+
 def parse(text: str, *, what: str = "LLM") -> Chain:
     """Take a text apart at its ``|``. A descriptor alone is a chain of one.
 
@@ -52,18 +62,19 @@ def parse(text: str, *, what: str = "LLM") -> Chain:
         for number, side in enumerate(sides, 1):
             if not side.strip():
                 raise UsageError(
-                    f"The {what} {text!r} has nothing on side {number} of its '|'; name a model there or take the '|' away."
+                    f"The {what} {shown(text)!r} has nothing on side {number} of its '|'; "
+                    "name a model there or take the '|' away."
                 )
     links = tuple(_link(side.strip(), text, what) for side in sides)
     if links[0].hedge is not None:
         raise UsageError(
-            f"The {what} {text!r} has a hedge behind its first model, which is asked at once; "
-            f"put it behind another: '{links[0].descriptor} | provider/model ~600ms'."
+            f"The {what} {shown(text)!r} has a hedge behind its first model, which is asked at once; "
+            f"put it behind another: '{shown(links[0].descriptor)} | provider/model ~600ms'."
         )
     seen = set[str]()
     for link in links:
         if link.descriptor in seen:
-            raise UsageError(f"The {what} {text!r} names {link.descriptor!r} twice; take one away.")
+            raise UsageError(f"The {what} {shown(text)!r} names {shown(link.descriptor)!r} twice; take one away.")
         seen.add(link.descriptor)
     return Chain(links)
 
@@ -75,11 +86,13 @@ def _link(side: str, text: str, what: str) -> Link:
     name = descriptor.partition("?")[0]
     if re.search(r"\s", name):
         whole = re.sub(r"\s+", "-", name)
-        raise UsageError(f"The {what} {descriptor!r} has a space in its name; write it without, perhaps {whole!r}.")
+        raise UsageError(
+            f"The {what} {shown(descriptor)!r} has a space in its name; write it without, perhaps {whole!r}."
+        )
     if "~" in name:
         model, _, after = name.partition("~")
         raise UsageError(
-            f"The {what} {descriptor!r} has a '~' in its name; before a hedge is a space: '{model} ~{after}'."
+            f"The {what} {shown(descriptor)!r} has a '~' in its name; before a hedge is a space: '{model} ~{after}'."
         )
     return Link(descriptor, hedge)
 
@@ -90,11 +103,11 @@ def _hedge(after: str, text: str, what: str) -> Hedge:
     match = _TIME.fullmatch(after)
     if match is None:
         given = f"'~{after}'" if after else "a '~' without a time"
-        raise UsageError(f"The {what} {text!r} has {given}; a hedge is '~600ms', '~0.6s' or '~p90'.")
+        raise UsageError(f"The {what} {shown(text)!r} has {given}; a hedge is '~600ms', '~0.6s' or '~p90'.")
     seconds = float(match["number"]) / (1000 if match["unit"] == "ms" else 1)
     if not seconds:
         raise UsageError(
-            f"The {what} {text!r} has the hedge '~{after}', which would ask both at once; "
+            f"The {what} {shown(text)!r} has the hedge '~{after}', which would ask both at once; "
             "give the first some time, for example '~600ms'."
         )
     return seconds

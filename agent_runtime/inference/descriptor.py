@@ -22,6 +22,7 @@ from urllib.parse import parse_qsl
 from agent_runtime.errors import UsageError
 from agent_runtime.inference import chain, routes
 from agent_runtime.inference.chain import Chain
+from agent_runtime.inference.chain import shown as shown
 from agent_runtime.inference.routes import KEYS as KEYS
 from agent_runtime.inference.routes import Key, Way
 from agent_runtime.inference.routes import Kind as Kind
@@ -95,7 +96,8 @@ def parse(kind: Kind, text: str) -> Descriptor:
     """Take a descriptor apart.
 
     Raises:
-        UsageError: it has no provider or no model, or a space in its name; or it is a chain that cannot be read.
+        UsageError: it has no provider or no model, a space in its name, or an option twice; or it is a chain that cannot
+            be read.
     """
     links = chain.parse(text, what=WHAT[kind]).links
     if len(links) > 1:
@@ -109,20 +111,24 @@ def parse(kind: Kind, text: str) -> Descriptor:
         name, _, suffix = _parted(name)
     if not provider or not name.partition("/")[2]:
         raise UsageError(
-            f"The {WHAT[kind]} {text!r} is no descriptor: write 'provider/model', for example {DEFAULTS[kind]!r}."
+            f"The {WHAT[kind]} {shown(text)!r} is no descriptor: write 'provider/model', for example {DEFAULTS[kind]!r}."
         )
-    return Descriptor(kind, name, suffix or None, dict(parse_qsl(query, keep_blank_values=True)))
+    return Descriptor(kind, name, suffix or None, _once(f"The {WHAT[kind]} {shown(text)!r}", query))
+
+
+def _once(what: str, query: str) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name in options:
+            raise UsageError(f"{what} gives {name}= twice; take one away.")
+        options[name] = value
+    return options
 
 
 def _parted(name: str) -> tuple[str, str, str]:
     """Before the last colon, and behind it; a name without one is whole."""
     before, colon, after = name.rpartition(":")
     return (before, colon, after) if colon else (name, "", "")
-
-
-def shown(text: str) -> str:
-    """A descriptor without the secrets that its options may hold."""
-    return re.sub(r"([?&][^=&]*(?:key|secret|token|password)[^=&]*=)[^&\s]*", r"\1***", text, flags=re.IGNORECASE)
 
 
 def keys_of(kind: Kind, text: str) -> dict[str, bool]:
@@ -176,6 +182,8 @@ def check(descriptor: Descriptor) -> Way | None:
     if name in LOCAL[kind]:
         return None
     what, local, ways = WHAT[kind], DEFAULTS[kind], descriptor.ways
+    if not ways:
+        raise UsageError(f"The {what} {name!r} is none: {_has_none(descriptor)}; {local!r} runs on this machine.")
     way = _open(ways)
     if way is not None and importlib.util.find_spec(way.factory.partition(":")[0]) is not None:
         return way
@@ -184,6 +192,13 @@ def check(descriptor: Descriptor) -> Way | None:
         if needs:
             raise UsageError(f"The {what} {name!r} needs {needs} in the environment; {local!r} needs no key.")
     raise UsageError(f"The {what} {name!r} cannot be reached by this version yet; {local!r} runs on this machine.")
+
+
+def _has_none(descriptor: Descriptor) -> str:
+    speaks = descriptor.provider in routes.WITHOUT_LLM
+    if speaks and descriptor.kind in routes.SPEECH:
+        return f"this version cannot reach {descriptor.provider} yet"
+    return f"of {descriptor.provider} there is no {WHAT[descriptor.kind]} here"
 
 
 def _needs(descriptor: Descriptor) -> str:

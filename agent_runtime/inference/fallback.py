@@ -1,20 +1,23 @@
 """Several models as one: the next one answers when one fails (`A | B`), or is too slow (`A | B ~600ms`).
 
 Each model that is asked runs in a task of its own and hands its chunks over through a channel. The first *usable* token
-decides: text that is not blank, or a tool call. From then on the answer is that model's; the others are cancelled at
+decides: text that is not blank, or a tool call. An answer that ends without one is given up for the next model's, as long
+as there is a next one. From the first usable token on the answer is that model's; the others are cancelled at
 once, which closes their connections. After the first usable token there is no other model, unless `continue_answers` says
 so: then the next one is given what was said, and goes on from there.
 """
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Sequence
+import math
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agent_runtime import clock
 from agent_runtime.channels import Channel
 from agent_runtime.errors import APIError, Fault, ProviderError, UsageError
 from agent_runtime.inference.availability import Availability, Hedge
+from agent_runtime.inference.chain import shown
 from agent_runtime.llm import FIRST_TOKEN_TIMEOUT_S, LLM, CallOutcome, ChatChunk, LLMStream, ModelCall, reporting
 from agent_runtime.types import APIConnectOptions
 
@@ -35,15 +38,15 @@ class NoModelAnswered(APIError):
     """Every model of a chain failed.
 
     Attributes:
-        errors: what each said, by its label.
+        errors: what each said, by its label; of models with one label each has its number in the chain behind it.
     """
 
-    def __init__(self, errors: dict[str, Exception]) -> None:
+    def __init__(self, errors: Mapping[str, Exception]) -> None:
         told = " ".join(f"{label}: {error}" for label, error in errors.items())
-        last = next(reversed(errors.values()))
+        last = list(errors.values())[-1]
         fault: Fault = last.fault if isinstance(last, APIError) else "service"
         super().__init__(f"None of {len(errors)} models answered. {told}", provider="|".join(errors), fault=fault)
-        self.errors = errors
+        self.errors = dict(errors)
 
 
 class FallbackLLM(LLM):
@@ -57,6 +60,9 @@ class FallbackLLM(LLM):
         max_retry_per_llm: how often one is asked again before the next one is; the last one as often as it says itself.
         continue_answers: whether an answer that breaks off after its first word is gone on with by the next model. Its
             words are in the request as the beginning of the answer.
+
+    Raises:
+        UsageError: there are fewer than two models, or an argument is not of its form.
     """
 
     watches_itself = True
@@ -70,10 +76,16 @@ class FallbackLLM(LLM):
         max_retry_per_llm: int = 0,
         continue_answers: bool = False,
     ) -> None:
-        if len(llm) < 2:
-            raise UsageError(f"A chain has two models or more, not {len(llm)}; give the one as it is.")
-        if hedges and (len(hedges) != len(llm) or hedges[0] is not None):
-            raise UsageError("hedges has one entry for each model, and None for the first, which is asked at once.")
+        _check_models(llm)
+        _check_hedges(hedges, len(llm))
+        if attempt_timeout is not None and not _is_seconds(attempt_timeout):
+            raise UsageError(
+                f"FallbackLLM has attempt_timeout={attempt_timeout!r}; it is a number of seconds above 0, or None."
+            )
+        if isinstance(max_retry_per_llm, bool) or not isinstance(max_retry_per_llm, int) or max_retry_per_llm < 0:
+            raise UsageError(
+                f"FallbackLLM has max_retry_per_llm={max_retry_per_llm!r}; it is a whole number from 0 on."
+            )
         self.models = list(llm)
         self.attempt_timeout = attempt_timeout
         self.max_retry_per_llm = max_retry_per_llm
@@ -120,7 +132,44 @@ class FallbackLLM(LLM):
             probe.cancel()
         if self.probes:
             await asyncio.wait(self.probes)
-        await asyncio.gather(*(each.aclose() for each in self.models))
+        ends = await asyncio.gather(*(each.aclose() for each in self.models), return_exceptions=True)
+        for error in ends:  # only now: each of them had its turn
+            if error is not None:
+                raise error
+
+
+def _check_models(llm: Sequence[LLM]) -> None:
+    if isinstance(llm, str):
+        raise UsageError(
+            f"FallbackLLM has the string {shown(llm)!r}; give a list of models, or the string to the session."
+        )
+    if len(llm) < 2:
+        raise UsageError(f"A chain has two models or more, not {len(llm)}; give the one as it is.")
+    for number, each in enumerate(llm, 1):
+        if isinstance(each, str):
+            raise UsageError(
+                f"Model {number} of FallbackLLM is the string {shown(each)!r}; give an object of class LLM, "
+                "or a chain to the session: AgentSession(llm='a/x | b/y')."
+            )
+        if not isinstance(each, LLM):
+            raise UsageError(f"Model {number} of FallbackLLM is {each!r}; give an object of class LLM.")
+
+
+def _check_hedges(hedges: Sequence[Hedge], models: int) -> None:
+    if isinstance(hedges, str) or not isinstance(hedges, Sequence):
+        raise UsageError(f"FallbackLLM has hedges={hedges!r}; give a list such as [None, 0.6].")
+    if hedges and (len(hedges) != models or hedges[0] is not None):
+        raise UsageError("hedges has one entry for each model, and None for the first, which is asked at once.")
+    for number, hedge in enumerate(hedges, 1):
+        if hedge is not None and hedge != "p90" and not _is_seconds(hedge):
+            raise UsageError(
+                f"FallbackLLM has the hedge {hedge!r} for model {number}; "
+                "it is a number of seconds above 0, 'p90' or None."
+            )
+
+
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 class FallbackStream(LLMStream):
@@ -130,9 +179,9 @@ class FallbackStream(LLMStream):
         self, chain: FallbackLLM, chat_ctx: "ChatContext", ask: "Callable[[int, ChatContext, bool], LLMStream]"
     ) -> None:
         self._chain = chain
-        self._ctx = chat_ctx
+        self._given = self._ctx = chat_ctx
         self._ask = ask
-        self._errors: dict[str, Exception] = {}
+        self._errors: dict[int, Exception] = {}
 
     async def generate(self) -> AsyncIterator[ChatChunk]:
         chain = self._chain
@@ -154,7 +203,7 @@ class FallbackStream(LLMStream):
                 self.failed(winner)
                 if called or not waiting or not chain.continue_answers:
                     raise winner.error
-                self._ctx = _continued(self._ctx, said)
+                self._ctx = _continued(self._given, said)
             finally:
                 await race.over()
 
@@ -164,14 +213,21 @@ class FallbackStream(LLMStream):
 
     def failed(self, contender: "_Contender") -> None:
         assert contender.error is not None
-        self._errors[contender.label] = contender.error
-        self._chain.availability.failed(contender.place, clock.now())
+        self._errors[contender.place] = contender.error
+        if not _is_of_the_request(contender.error):
+            self._chain.availability.failed(contender.place, clock.now())
 
     def answered(self, contender: "_Contender") -> None:
         self._chain.availability.answered(contender.place, contender.usable_at - contender.started_at)
 
     def nobody(self) -> Exception:
-        return NoModelAnswered(self._errors)
+        labels = [each.label or type(each).__name__ for each in self._chain.models]
+        return NoModelAnswered(
+            {
+                labels[place] if labels.count(labels[place]) == 1 else f"{labels[place]} ({place + 1})": error
+                for place, error in self._errors.items()
+            }
+        )
 
     def hedge_at(self, place: int, before: "_Contender") -> float | None:
         after = self._chain.availability.hedge_after(place, before.place)
@@ -192,7 +248,7 @@ class FallbackStream(LLMStream):
         contender.outcome = "probe"
         try:
             await wake.wait()
-            if contender.is_usable:
+            if contender.is_usable or contender.is_empty:
                 self.answered(contender)
         finally:
             contender.lose("probe")
@@ -207,12 +263,13 @@ class _Race:
         self._waiting = waiting  # what is started is taken from it
         self._wake = asyncio.Event()
         self._asked: list[_Contender] = []
+        self._empty: _Contender | None = None
 
     async def decided(self) -> "_Contender":
-        """The one with the first usable token.
+        """The one with the first usable token; where there is none, the last one whose answer was empty.
 
         Raises:
-            NoModelAnswered: none has one, and nobody is left to ask.
+            NoModelAnswered: none has answered, and nobody is left to ask.
         """
         self._start()
         while True:
@@ -229,8 +286,14 @@ class _Race:
                     raise contender.error
                 self._stream.failed(contender)
                 self._asked.remove(contender)
+            for contender in [each for each in self._asked if each.is_empty]:
+                self._asked.remove(contender)
+                self._empty = contender
             if not self._asked and not self._waiting:
-                raise self._stream.nobody()
+                if self._empty is None:
+                    raise self._stream.nobody()
+                self._stream.answered(self._empty)
+                return self._empty
             if not self._asked or self._is_hedge_due():
                 self._start()
                 continue
@@ -274,7 +337,7 @@ class _Contender:
         self.label = llm.label or type(llm).__name__
         self.chunks: Channel[ChatChunk] = Channel(AHEAD)
         self.error: Exception | None = None
-        self.is_usable = False
+        self.is_usable = self.is_empty = False
         self.started_at = self.usable_at = clock.now()
         self.outcome: CallOutcome | None = None
         self._ask = ask
@@ -300,7 +363,9 @@ class _Contender:
                             self._usable()
                         if not self.chunks.offer(chunk):
                             await self.chunks.send(chunk)
-            self._usable()  # an empty answer is one
+            if not self.is_usable:
+                self.is_empty = True
+                self.usable_at = clock.now()
         except TimeoutError:
             self.error = ProviderError(
                 f"{self.label} gave nothing usable within {self._patience:g} s.", provider=self.label, retryable=True
@@ -321,6 +386,13 @@ class _Contender:
         if self.outcome is None or call.outcome == "failed":
             return call
         return dataclasses.replace(call, outcome=self.outcome)
+
+
+def _is_of_the_request(error: Exception) -> bool:
+    """Whether it says nothing of the model: a context that is too long for it, an answer that its filter kept back."""
+    if not isinstance(error, APIError):
+        return False
+    return error.fault == "request" or (error.fault == "answer" and not error.retryable)
 
 
 def _is_usable(chunk: ChatChunk) -> bool:

@@ -227,6 +227,7 @@ def test_it_neither_interrupts_itself_nor_goes_deaf_in_its_own_echo(call: Call, 
         assert heard_from_caller(call.console) == ["what day is it"]
     with bus.echo(latency_ms, gain_db=-20):  # who speaks into a microphone is louder there than the speaker
         silence = interruption(call, "what time is it", repeat=True)
+        call.console.said("you", "what time is it")  # words stop the agent before they are final
     measured("caller's voice to silence, s", round(silence, 3))
     assert silence < 0.45
     assert len(heard_from_caller(call.console)) == 3

@@ -9,6 +9,8 @@ What they differ in, and what is done:
 * An error may come as an object in the stream, with or without ``choices``.
 * An answer is whole once it has given its finish reason or its end mark ``[DONE]``: some services lack one of them. One that
   has neither was cut off, and one that has only the mark and nothing else is empty; both are errors.
+* A usage without its two counts, or with some that are none, is no usage.
+* A service that does not stream answers with one document, which is read as one message.
 """
 
 import json
@@ -66,8 +68,10 @@ class OpenAIAnswer(Answer[ChatChunk]):
         if self._done or not payload:
             return ()
         if payload[:8].strip() == DONE:
-            self._done = self.whole = True
-            return self._last()
+            self._done = True
+            last = self._last()
+            self.whole = True  # not before: what is wrong with an answer that is whole is passed over
+            return last
         try:
             message = _loads(payload.decode())
         except (ValueError, RecursionError):
@@ -83,7 +87,7 @@ class OpenAIAnswer(Answer[ChatChunk]):
         if not choices or "error" in message:
             self._check(message)
         usage = message.get("usage")
-        if usage.__class__ is dict:
+        if usage.__class__ is dict and _is_counted(usage):
             self._usage = usage
         if not _BESIDES.isdisjoint(message):
             self._tier = message.get("service_tier") or self._tier
@@ -131,7 +135,7 @@ class OpenAIAnswer(Answer[ChatChunk]):
         if logprobs:
             extra = {**(extra or {}), "logprobs": logprobs.get("content") or []}
         if spoken or extra:
-            self._spoke = self._spoke or bool(spoken)
+            self._spoke = self._spoke or bool(spoken or (extra and ("images" in extra or "audio" in extra)))
             chunks.append(ChatChunk(self._id, ChoiceDelta("assistant", spoken or None, [], extra or None)))
         if finish and not self._finished:
             self._finish(str(finish), choice, message, chunks)
@@ -166,6 +170,7 @@ class OpenAIAnswer(Answer[ChatChunk]):
         for fragment in fragments:
             self._calls.add(fragment)
             self.held += 1
+            self.whole = False  # where it comes behind the finish reason
         return spoken, {**extra, **(delta.get("extra_content") or {})}
 
     def _other(self, index: int, choice: Mapping[str, Any]) -> None:
@@ -302,7 +307,10 @@ class _Calls:
 
 
 def usage_of(said: Mapping[str, Any], tier: str | None = None) -> CompletionUsage:
-    """The tokens that a service counted, whichever of the usual names it has for them."""
+    """The tokens that a service counted, whichever of the usual names it has for them.
+
+    `said` has the two counts that matter; of the others, what is no count is nothing.
+    """
     prompt, completion = _count(said, "prompt_tokens"), _count(said, "completion_tokens")
     read, thought = said.get("prompt_tokens_details"), said.get("completion_tokens_details")
     return CompletionUsage(
@@ -320,9 +328,18 @@ def usage_of(said: Mapping[str, Any], tier: str | None = None) -> CompletionUsag
     )
 
 
+def _is_counted(said: Mapping[str, Any]) -> bool:
+    """Whether it says what was used. Nothing known is no zero: it would be billed as one."""
+    return _is_count(said.get("prompt_tokens")) and _is_count(said.get("completion_tokens"))
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 and value % 1 == 0
+
+
 def _count(said: Any, name: str) -> int:
     count = said.get(name) if isinstance(said, dict) else None
-    return count if isinstance(count, int) else 0
+    return int(count) if count is not None and _is_count(count) else 0
 
 
 def _of_parts(parts: Sequence[Any]) -> tuple[str, str, list[str]]:

@@ -12,7 +12,6 @@ from typing import Any
 
 from agent_runtime.providers.http.exchange import Answer
 from agent_runtime.providers.http.service import Service
-from agent_runtime.providers.http.sse import LONGEST_LINE, ServerSentEvents, TooLong
 from agent_runtime.providers.openai.audio import parsed
 from agent_runtime.providers.voiced import Reading
 
@@ -58,30 +57,6 @@ class Transcript:
 
     reading: Reading
     language: str | None = None
-
-
-class DocumentOrEvents:
-    """The messages of a stream of events, or one document: a service that cannot stream ignores that it was asked to."""
-
-    def __init__(self) -> None:
-        self._events: ServerSentEvents | None = None
-        self._document = b""
-
-    def feed(self, data: bytes) -> list[bytes]:
-        if self._events is not None:
-            return self._events.feed(data)
-        self._document = (self._document + data).lstrip() if not self._document else self._document + data
-        if self._document and not self._document.startswith(b"{"):
-            self._events = ServerSentEvents()
-            return self._events.feed(self._document)
-        if len(self._document) > LONGEST_LINE:
-            raise TooLong(f"an answer of more than {LONGEST_LINE} bytes")
-        return []
-
-    def end(self) -> list[bytes]:
-        if self._events is not None:
-            return self._events.end()
-        return [self._document] if self._document else []
 
 
 class TranscriptAnswer(Answer[Transcript]):
