@@ -52,7 +52,13 @@ class Models:
         return {kind: (node.label or type(node).__name__) if node is not None else None for kind, node in nodes.items()}
 
     def llm_of(self, agent: "Agent", instead: LLM | str | None = None) -> LLM | None:
-        """The agent's or the session's; `instead` counts before both, for one request."""
+        """The agent's or the session's; `instead` counts before both, for one request.
+
+        Raises:
+            UsageError: `instead` names no model, or is none.
+        """
+        if instead is not None and not isinstance(instead, str):
+            resolve("llm", instead)
         model: LLM | None = self._of("llm", agent._given_llm if instead is None else instead, self.llm)
         return model
 

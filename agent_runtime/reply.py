@@ -316,6 +316,7 @@ class Reply:
                     deadline.restart()
             if first and not step and type(agent).llm_node is Agent.llm_node and not self.is_ahead:
                 self._conversation.fell_short("llm", f"The language model of '{agent.id}' gave an empty answer.")
+                self._apologize(group, step)
         except Exception as error:
             if self.is_ahead:
                 raise  # at the commit it is asked again
@@ -323,14 +324,19 @@ class Reply:
                 self._post(Stalled(at=clock.now(), what="llm", after=patience, action="the turn is given up"))
             else:
                 self._conversation.failed("llm", f"The language model of '{agent.id}'", error)
-            line = self._conversation.session.on_error
-            if line and not calls:  # else the model is asked again with what came of them
-                self._speak(group, text=_once(line), step=step)
+            if not calls:  # else the model is asked again with what came of them
+                self._apologize(group, step)
         finally:
             if text is not None:
                 text.close()
             await chunks.aclose()
         return "".join(said), calls
+
+    def _apologize(self, group: asyncio.TaskGroup, step: int) -> None:
+        """No turn of the user's ends in silence."""
+        line = self._conversation.session.on_error
+        if line:
+            self._speak(group, text=_once(line), step=step)
 
     def _keep_for_return(self, step: int, extra: dict[str, Any]) -> None:
         for service in RETURNED.intersection(extra):

@@ -263,6 +263,21 @@ def test_a_model_that_falls_silent_in_its_answer_is_named_too() -> None:
     assert told.of(Stalled) == []
 
 
+def test_an_empty_answer_does_not_end_in_silence() -> None:
+    told = talk(one, llm=gpt([said(finish="stop"), DONE]))
+    assert told.said == [APOLOGY]
+    assert "gave an empty answer" in told.of(Error)[0].message
+
+
+@pytest.mark.parametrize("given", [5, "groq", openai.LLM])
+def test_what_is_no_model_is_refused_before_anything_is_said(given: Any) -> None:
+    async def use(session: AgentSession[Any]) -> None:
+        with pytest.raises(UsageError):
+            session.generate_reply(user_input="Hello?", llm=given)
+
+    assert talk(use, llm=gpt(HELLO)).said == []
+
+
 # Another model for one turn
 
 
