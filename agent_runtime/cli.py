@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from agent_runtime.errors import AgentRuntimeError, UsageError
 
@@ -234,7 +234,18 @@ def _same(filename: str, script: Path) -> bool:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Complains in one sentence, as everything here does."""
+    """Complains in one sentence, as everything here does, and takes options at any place among what has no name."""
+
+    _is_inside = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self._is_inside or self._subparsers is not None:
+            return super().parse_known_args(args, namespace)
+        self._is_inside = True  # what is called now calls this again
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._is_inside = False
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; see {self.prog} --help.")

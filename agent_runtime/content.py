@@ -5,11 +5,13 @@ So what a caller or a model wrote belongs into text, and never into one of these
 """
 
 import io
+import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike, fspath
 from typing import Any, ClassVar, Literal, get_args
+from urllib.parse import urlsplit
 
 from agent_runtime.audio.frame import AudioFrame
 from agent_runtime.errors import UsageError
@@ -91,14 +93,16 @@ class ImageContent:
     def _check(self, image: Any) -> None:
         if isinstance(image, bytes):
             image_type(self.mime_type or sniffed(image), "these bytes")
+            check_whole(image, "these bytes")
         elif isinstance(image, str) and image.startswith("data:"):
             kind, data = parse_data_uri(image)
             image_type(sniffed(data) or kind, "this data URI")
+            check_whole(data, "this data URI")
         elif isinstance(image, str):
-            if not image or ("://" in image and scheme_of(image) not in ("http", "https")):
+            if not image or ("://" in image and (scheme_of(image) not in ("http", "https") or not _has_host(image))):
                 raise UsageError(
-                    f"ImageContent has image={shown(image)}; it is an https address, a data URI, bytes, a path or a video "
-                    "frame (a gs:// address goes into FileContent(uri=...))."
+                    f"ImageContent has image={shown(bare(image))}; it is an https address, a data URI, bytes, a path or a "
+                    "video frame (a gs:// address goes into FileContent(uri=...))."
                 )
         elif not isinstance(image, PathLike) and not is_video_frame(image):
             raise UsageError(
@@ -220,9 +224,10 @@ class FileContent:
         given = [name for name in ("data", "uri", "path") if getattr(self, name) is not None]
         if len(given) != 1:
             raise UsageError(f"FileContent has {' and '.join(given) or 'nothing'}; give one of data, uri and path.")
-        if self.uri is not None and scheme_of(str(self.uri)) not in ("https", "http", "gs"):
+        uri = self.uri if self.uri is None else str(self.uri)
+        if uri is not None and (scheme_of(uri) not in ("https", "http", "gs") or not _has_host(uri)):
             raise UsageError(
-                f"FileContent has uri={shown(self.uri)}; it begins with https:// or gs://, or use path=..."
+                f"FileContent has uri={shown(bare(uri))}; it begins with https:// or gs://, or use path=..."
             )
         if self.mime_type is not None and not is_type(self.mime_type):
             raise UsageError(f"FileContent has mime_type={self.mime_type!r}; write it like 'application/pdf'.")
@@ -269,6 +274,35 @@ class FileContent:
             named = f"{self.filename}, " if self.filename else ""
             return _omitted(self.type, f"{named}{self.mime_type}, {len(self.data):,} bytes")
         return self.to_dict()
+
+
+_SHORTEST = {"image/png": 24, "image/gif": 10, "image/webp": 16, "image/jpeg": 4}
+"""Bytes at the beginning of a picture that tell what it is and how large; JPEG has no fixed place for that."""
+
+
+def check_whole(data: bytes, what: str) -> None:
+    """Refuse a picture that breaks off before it says how large it is.
+
+    Raises:
+        UsageError: it does; `what` says of what.
+    """
+    kind = sniffed(data)
+    if len(data) < _SHORTEST.get(kind or "", 0):
+        raise UsageError(f"An image ({what}) is cut off: {len(data)} bytes of '{kind}' are none; give the whole file.")
+
+
+def bare(place: str) -> str:
+    """An address without what may be a secret in it, for messages: its password and its query. Paths stay whole."""
+    if "://" not in place:
+        return place
+    return re.split(r"[?#]", re.sub(r"://[^/]*@", "://***@", place), maxsplit=1)[0]
+
+
+def _has_host(address: str) -> bool:
+    try:
+        return bool(urlsplit(address).hostname)
+    except ValueError:  # brackets that do not close
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ class APIError(ProviderError):
         model: what was asked for.
         fault: whose fault it was; see `Fault`.
         body: what the service said, as JSON where it was, with no secret in it.
+        retry_after: seconds after which it wants to be asked again; None where it does not say.
     """
 
     def __init__(
@@ -53,12 +54,14 @@ class APIError(ProviderError):
         fault: Fault = "service",
         body: Any = None,
         retryable: bool = False,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message, provider=provider, retryable=retryable)
         self.message = message
         self.model = model
         self.fault: Fault = fault
         self.body = body
+        self.retry_after = retry_after
 
 
 class APIStatusError(APIError):
@@ -67,7 +70,6 @@ class APIStatusError(APIError):
     Attributes:
         status_code: of HTTP; of an error inside a stream the one that the error names, else 500.
         request_id: by which the service finds the request in its logs.
-        retry_after: seconds after which it wants to be asked again; None where it does not say.
     """
 
     def __init__(
@@ -76,13 +78,11 @@ class APIStatusError(APIError):
         *,
         status_code: int,
         request_id: str | None = None,
-        retry_after: float | None = None,
         **named: Any,
     ) -> None:
         super().__init__(message, **named)
         self.status_code = status_code
         self.request_id = request_id
-        self.retry_after = retry_after
 
 
 class APIConnectionError(APIError):

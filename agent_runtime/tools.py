@@ -188,6 +188,11 @@ class FunctionTool:
             )
         if raw_schema is not None and not ("name" in raw_schema and "parameters" in raw_schema):
             raise UsageError(f"The raw_schema of '{called}' needs a 'name' and 'parameters'.")
+        parameters = (raw_schema or {}).get("parameters", {})
+        if not isinstance(parameters, Mapping) or parameters.get("type", "object") != "object":
+            raise UsageError(
+                f"The parameters in the raw_schema of '{called}' are no object; write {{'type': 'object', ...}}."
+            )
         self.name: str = name or (raw_schema or {}).get("name") or called
         if not _NAME.fullmatch(self.name):
             raise UsageError(

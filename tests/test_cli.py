@@ -295,7 +295,7 @@ def test_a_script_is_set_up_once_and_its_calls_find_what_it_keeps(tmp_path: Path
         ("tts='LOCAL/Pocketsphinx'", "It is a kind of STT."),
         (
             "stt='ollama/whisper'",
-            "The STT 'ollama/whisper' cannot be reached by this version yet; 'local/pocketsphinx' runs",
+            "The STT 'ollama/whisper' cannot be: no STT of ollama is known; 'local/pocketsphinx' runs",
         ),
         ("llm='Ollama/llama3'", "Did you mean 'ollama/llama3'?"),
         ("llm='local/llama3'", "Unknown LLM 'local/llama3'. Here there are local/rules."),

@@ -72,6 +72,15 @@ class TestImage:
             ({"image": ""}, "image=''"),
             ({"image": "gs://bucket/a.png"}, r"image='gs://bucket/a.png'.*FileContent\(uri="),
             ({"image": "ftp://host/a.png"}, "it is an https address"),
+            ({"image": "http://"}, "image='http://'; it is an https address"),
+            ({"image": "https:///a.png"}, "it is an https address"),
+            ({"image": "http://[::1/a.png"}, "it is an https address"),
+            ({"image": "ftp://me:SESAME@host/a.png?key=SESAME"}, r"image='ftp://\*\*\*@host/a.png'; it"),
+            (
+                {"image": PNG[:20]},
+                r"An image \(these bytes\) is cut off: 20 bytes of 'image/png' are none; give the whole",
+            ),
+            ({"image": data_uri("image/gif", GIF[:8])}, "this data URI. is cut off: 8 bytes of 'image/gif'"),
             ({"image": "data:image/png;base64,!!"}, "is no base64"),
             ({"image": "data:image/png;base64,"}, "is empty"),
             ({"image": "data:image/png"}, "is no data URI"),
@@ -84,6 +93,12 @@ class TestImage:
     def test_what_cannot_be_is_told(self, given: dict[str, Any], told: str) -> None:
         with pytest.raises(UsageError, match=told):
             ImageContent(**given)
+
+    def test_an_address_of_a_file_has_a_host_and_keeps_its_password(self) -> None:
+        with pytest.raises(UsageError, match=r"uri='ftp://\*\*\*@host/a.pdf'; it begins with https"):
+            FileContent(uri="ftp://me:SESAME@host/a.pdf?key=SESAME")
+        with pytest.raises(UsageError, match="uri='gs://'; it begins with"):
+            FileContent(uri="gs://")
 
     def test_a_picture_is_not_written_into_messages_of_errors_and_logs(self) -> None:
         assert len(repr(ChatContext([]).add_message(role="user", content=[ImageContent(PNG * 1000)]))) < 500

@@ -171,6 +171,36 @@ def test_an_answer_and_what_it_took(capsys: pytest.CaptureFixture[str]) -> None:
     assert err.endswith("; tokens not told; free: it runs on this machine\n")
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("local/rules", "--json", "what is 3 plus 4"),
+        ("--json", "local/rules", "what is 3 plus 4"),
+        ("local/rules", "what is 3 plus 4", "--json"),
+        ("local/rules", "--system", "", "what is 3 plus 4", "--json"),
+        ("local/rules", "--json", "--", "what is 3 plus 4"),
+    ],
+)
+def test_options_stand_anywhere(capsys: pytest.CaptureFixture[str], argv: tuple[str, ...]) -> None:
+    assert json.loads(told(capsys, "chat", *argv))["text"] == "Three plus four is seven."
+
+
+def test_the_package_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "agent_runtime", "chat", "local/rules", "what is 3 plus 4"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "Three plus four is seven.\n")
+
+
+def test_every_server_here_has_no_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "takes no name; leave out 'groq'" in refused(capsys, "models", "--local", "groq")
+
+
 def test_the_text_may_come_from_a_pipe(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("what is 3 plus 4\n"))
     assert cli.main(["chat", "local/rules", "-"]) == 0
@@ -212,6 +242,9 @@ def test_json_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         (["local/rules", "hi", "--tools", "nowhere.py"], "There is no script 'nowhere.py'"),
         (["local/espeak", "hi"], "It is a kind of TTS."),
         (["local/rules", "hi", "more"], "unrecognized arguments: more"),
+        (["local/rules", "--json", "hi", "more"], "unrecognized arguments: more"),
+        (["--json"], "the following arguments are required: DESCRIPTOR"),
+        (["local/rules", "--jsom", "hi"], "unrecognized arguments: --jsom"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(capsys: pytest.CaptureFixture[str], argv: list[str], sentence: str) -> None:
@@ -324,6 +357,17 @@ def test_a_local_server_needs_no_key(server: Server, capsys: pytest.CaptureFixtu
     assert "1000 (400 cached) in + 500 out tokens; free: it runs on this machine" in err
     assert server.seen[0]["model"] == "tiny"
     assert [each["role"] for each in server.seen[0]["messages"]] == ["system", "user"]
+
+
+@pytest.mark.sockets
+@pytest.mark.real_time
+def test_what_a_session_counts_is_what_an_answer_costs(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    server.replies = [ANSWER]
+    _, err = ask(capsys, f"openai/gpt-4.1?api_key=k&base_url={server.url}", "Hello?")
+    price = prices.price_of("openai", "gpt-4.1")
+    assert price is not None
+    usd = price.of_tokens(CompletionUsage(500, 1000, 1500, prompt_cached_tokens=400))
+    assert f"; ${usd:.6f}, prices of {price.as_of}" in err, "an address on this machine does not make it free"
 
 
 @pytest.mark.sockets

@@ -834,3 +834,11 @@ class TestNulls:
         tool = function_tool(lambda raw_arguments: None, raw_schema=schema)
         assert tool.bind('{"a": null, "b": null, "c": null}')["raw_arguments"] == {"b": None, "c": None}
         assert tool.bind('{"a": null, "b": null}')["raw_arguments"] == {"b": None}
+
+
+@pytest.mark.parametrize("parameters", [{"type": "string"}, [], "none", {"type": ["object", "null"]}])
+def test_a_raw_schema_has_an_object_for_its_parameters(parameters: Any) -> None:
+    with pytest.raises(UsageError, match=r"parameters in the raw_schema of 'f' are no object"):
+
+        @function_tool(raw_schema={"name": "f", "parameters": parameters})
+        async def f(raw_arguments: dict[str, Any]) -> None: ...

@@ -182,8 +182,10 @@ def check(descriptor: Descriptor) -> Way | None:
     if name in LOCAL[kind]:
         return None
     what, local, ways = WHAT[kind], DEFAULTS[kind], descriptor.ways
-    if not ways:
-        raise UsageError(f"The {what} {name!r} is none: {_has_none(descriptor)}; {local!r} runs on this machine.")
+    if not ways and (kind == "llm") == (descriptor.provider in routes.WITHOUT_LLM):
+        raise UsageError(
+            f"The {what} {name!r} cannot be: no {what} of {descriptor.provider} is known; {local!r} runs on this machine."
+        )
     way = _open(ways)
     if way is not None and importlib.util.find_spec(way.factory.partition(":")[0]) is not None:
         return way
@@ -192,13 +194,6 @@ def check(descriptor: Descriptor) -> Way | None:
         if needs:
             raise UsageError(f"The {what} {name!r} needs {needs} in the environment; {local!r} needs no key.")
     raise UsageError(f"The {what} {name!r} cannot be reached by this version yet; {local!r} runs on this machine.")
-
-
-def _has_none(descriptor: Descriptor) -> str:
-    speaks = descriptor.provider in routes.WITHOUT_LLM
-    if speaks and descriptor.kind in routes.SPEECH:
-        return f"this version cannot reach {descriptor.provider} yet"
-    return f"of {descriptor.provider} there is no {WHAT[descriptor.kind]} here"
 
 
 def _needs(descriptor: Descriptor) -> str:

@@ -10,6 +10,7 @@ so: then the next one is given what was said, and goes on from there.
 import asyncio
 import dataclasses
 import math
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -193,7 +194,7 @@ class FallbackStream(LLMStream):
             try:
                 winner = await race.decided()
                 called = False
-                async for chunk in winner.chunks:
+                async for chunk in winner:
                     if chunk.delta is not None:
                         said += chunk.delta.content or ""
                         called = called or bool(chunk.delta.tool_calls)
@@ -335,6 +336,7 @@ class _Contender:
     ) -> None:
         self.place = place
         self.label = llm.label or type(llm).__name__
+        self._thoughts: deque[ChatChunk] = deque()
         self.chunks: Channel[ChatChunk] = Channel(AHEAD)
         self.error: Exception | None = None
         self.is_usable = self.is_empty = False
@@ -349,6 +351,13 @@ class _Contender:
         self.outcome = outcome
         self.task.cancel()
 
+    def __aiter__(self) -> AsyncIterator[ChatChunk]:
+        return self
+
+    async def __anext__(self) -> ChatChunk:
+        """All chunks: those from before the first usable token, and those from it on. For once it is decided."""
+        return self._thoughts.popleft() if self._thoughts else await anext(self.chunks)
+
     async def _run(self) -> None:
         report = reporting.get()
         if report is not None:
@@ -361,7 +370,9 @@ class _Contender:
                         if not self.is_usable and _is_usable(chunk):
                             deadline.pause()
                             self._usable()
-                        if not self.chunks.offer(chunk):
+                        if not self.is_usable:
+                            self._thoughts.append(chunk)  # nobody reads before there is something usable
+                        elif not self.chunks.offer(chunk):
                             await self.chunks.send(chunk)
             if not self.is_usable:
                 self.is_empty = True

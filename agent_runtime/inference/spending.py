@@ -152,7 +152,9 @@ class Budget:
     goodbye: str = GOODBYE
 
     def __post_init__(self) -> None:
-        if isinstance(self.usd, bool) or not isinstance(self.usd, int | float) or not 0 < self.usd < float("inf"):
+        if isinstance(self.usd, bool) or not isinstance(self.usd, int | float):
+            raise UsageError(f"A budget has usd={self.usd!r}; it takes a number of dollars, for example 0.25.")
+        if not 0 < self.usd < float("inf"):
             raise UsageError(f"A budget of {self.usd!r} dollars would end the first call; give a number above 0.")
         if self.per not in ("session", "turn"):
             raise UsageError(f"A budget is per 'session' or per 'turn', not per {self.per!r}.")

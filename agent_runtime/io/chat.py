@@ -295,21 +295,25 @@ def _on_terminal(text: str) -> str:
 
 
 def _cost(llm: "LLM", answer: Answer) -> Cost:
-    from agent_runtime.inference.prices import FORWARDS, HERE, price_of
+    from agent_runtime.inference.prices import HERE, price_of
 
-    if not llm.leaves_machine and llm.provider != FORWARDS:
-        return Cost(0.0, HERE)
     asked = [(call.provider, call.model.removeprefix(f"{call.provider}/"), call.usage) for call in answer.books]
-    asked = asked or [(llm.provider, llm.model, usage) for usage in answer.usages]
+    asked = asked or [(llm.provider or llm.label.partition("/")[0], llm.model, usage) for usage in answer.usages]
     total, dates = 0.0, set()
     for provider, model, usage in asked:
         price = price_of(provider, model)
-        cost = price.of_tokens(usage) if price is not None and usage is not None else None
-        if price is None or cost is None:
-            return Cost(None, f"no price is known for {provider}/{model}" if price is None else "tokens were not told")
+        if price is None:
+            return Cost(None, f"no price is known for {provider}/{model}")
+        if price.is_free:
+            continue
+        cost = price.of_tokens(usage) if usage is not None else None
+        if cost is None:
+            return Cost(None, "tokens were not told")
         total += cost
         dates.add(price.as_of)
-    return Cost(total, f"prices of {min(dates)}") if dates else Cost(None, "nothing was told of it")
+    if not asked:
+        return Cost(None, "nothing was told of it")
+    return Cost(total, f"prices of {min(dates)}" if dates else HERE)
 
 
 def _line(answer: Answer, cost: Cost) -> str:

@@ -35,9 +35,14 @@ def models_command(options: argparse.Namespace) -> int:
     """Run the command; returns 0.
 
     Raises:
-        UsageError: no model and no provider has that name (with what was near).
+        UsageError: no model and no provider has that name (with what was near); or a name with `--local`.
     """
     if options.local:
+        if options.name is not None:
+            raise UsageError(
+                f"'models --local' looks for every server on this machine and takes no name; "
+                f"leave out {options.name!r}, or leave out --local."
+            )
         from agent_runtime.providers.openai.nearby import find
 
         _print_nearby(asyncio.run(find()), as_json=options.json)

@@ -47,9 +47,27 @@ class NotStrict(ValueError):
 # OpenAI
 
 
-def loose(schema: Mapping[str, Any]) -> JSON:
-    """The schema as it is, for services that read JSON Schema."""
+def loose(schema: Mapping[str, Any], *, what: str = "The schema") -> JSON:
+    """The schema as it is, for services that read JSON Schema.
+
+    Args:
+        what: what the schema is of, for messages: ``The tool 'book'``.
+
+    Raises:
+        UsageError: it is none; the field is named.
+    """
+    check(schema, what)
     return dict(_copied(schema))
+
+
+def check(schema: Any, what: str) -> None:
+    """Refuse what is no JSON schema.
+
+    Raises:
+        UsageError: a keyword has not its form, a type is unknown, or a reference leads nowhere; the field is named.
+    """
+    if (wrong := malformed(schema)) is not None:
+        raise UsageError(f"{what} is no JSON schema: {wrong}; write it as JSON Schema has it.")
 
 
 def strict(schema: Mapping[str, Any], *, nullable: bool = True) -> JSON:
@@ -69,12 +87,16 @@ def strict(schema: Mapping[str, Any], *, nullable: bool = True) -> JSON:
     return _Strict(schema, nullable).root()
 
 
-def strict_or_loose(schema: Mapping[str, Any], *, nullable: bool = True) -> tuple[JSON, str]:
-    """The strict form and ``""``; where there is none the schema as it is, and the reason."""
+def strict_or_loose(schema: Mapping[str, Any], *, nullable: bool = True, what: str = "The schema") -> tuple[JSON, str]:
+    """The strict form and ``""``; where there is none the schema as it is, and the reason.
+
+    Raises:
+        UsageError: it is no schema.
+    """
     try:
         return strict(schema, nullable=nullable), ""
     except NotStrict as reason:
-        return loose(schema), str(reason)
+        return loose(schema, what=what), str(reason)
 
 
 class _Strict:
@@ -227,8 +249,7 @@ def for_gemini(schema: Mapping[str, Any], *, what: str = "The schema") -> JSON:
     Raises:
         UsageError: it refers to itself, or takes a dictionary with free keys; the field is named.
     """
-    if (wrong := malformed(schema)) is not None:
-        raise UsageError(f"{what} is no JSON schema: {wrong}; write it as JSON Schema has it.")
+    check(schema, what)
     return _Gemini(schema, what).made(schema, "", ())
 
 
@@ -367,8 +388,13 @@ _FORMS: dict[str, tuple[type, ...]] = {
 """Of what form the values of keywords are. Schemas come from elsewhere too: from servers of tools, from files."""
 
 
-def malformed(schema: Any, where: str = "") -> str | None:
-    """What in a schema has not the form that its keyword has; None where all has."""
+TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
+"""Of values. Gemini's own way to write them, in capitals, is read too."""
+
+
+def malformed(schema: Any, where: str = "", root: Any = None) -> str | None:
+    """What in a schema has not the form that its keyword has, or leads nowhere; None where all is right."""
+    root = schema if root is None else root
     if isinstance(schema, bool):
         return None
     if not isinstance(schema, Mapping):
@@ -376,14 +402,30 @@ def malformed(schema: Any, where: str = "") -> str | None:
     for keyword, kinds in _FORMS.items():
         if keyword in schema and not isinstance(schema[keyword], kinds):
             return f"{_place(where)} has {keyword}={compact(schema[keyword])[:60]}"
-    names = [*schema.get("required", ()), *([] if isinstance(schema.get("type"), str) else schema.get("type", ()))]
+    names = [*schema.get("required", ()), *types_of(schema)]
     if not all(isinstance(name, str) for name in names):
         return f"{_place(where)} has something else than names in 'required' or 'type'"
+    for kind in types_of(schema):
+        if kind.lower() not in TYPES:
+            return f"{_place(where)} has the type {kind!r}, which is none of {', '.join(sorted(TYPES))}"
+    reference = schema.get("$ref", "#")
+    if reference.startswith("#/") and not _is_there(reference, root):
+        return f"{_place(where)} refers to {reference!r}, which is not there"
     inside = [(f"{where}.{name}".lstrip("."), each) for name, each in schema.get("properties", {}).items()]
     inside += [(str(name), each) for key in ("$defs", "definitions") for name, each in schema.get(key, {}).items()]
     inside += [(where, each) for key in ("anyOf", "oneOf", "allOf", "prefixItems") for each in schema.get(key, ())]
     inside += [(f"{where}[]", schema["items"])] if "items" in schema else []
-    return next((wrong for place, each in inside if (wrong := malformed(each, place)) is not None), None)
+    return next((wrong for place, each in inside if (wrong := malformed(each, place, root)) is not None), None)
+
+
+def _is_there(reference: str, root: Any) -> bool:
+    if not isinstance(root, Mapping):
+        return False
+    try:
+        target(reference, root)
+    except NotStrict:
+        return False
+    return True
 
 
 def _copied(schema: Any) -> Any:
@@ -424,7 +466,10 @@ def target(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any]:
     found: Any = root
     for step in reference.removeprefix("#").strip("/").split("/") if reference != "#" else ():
         step = step.replace("~1", "/").replace("~0", "~")
-        found = found.get(step) if isinstance(found, Mapping) else None
+        if isinstance(found, list | tuple):
+            found = found[int(step)] if step.isdecimal() and int(step) < len(found) else None
+        else:
+            found = found.get(step) if isinstance(found, Mapping) else None
     if not reference.startswith("#") or not isinstance(found, Mapping):
         raise NotStrict(f"it refers to {reference!r}, which is not there")
     return found

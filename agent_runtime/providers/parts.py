@@ -25,6 +25,8 @@ from agent_runtime.content import (
     ImageContent,
     Loaded,
     TextContent,
+    bare,
+    check_whole,
     from_dict,
 )
 from agent_runtime.errors import UsageError
@@ -226,11 +228,17 @@ async def _load_image(part: ImageContent, fetch: Fetch) -> Loaded:
         return Loaded(image_type(sniffed(data) or kind, name), data)
     if part.url is not None:
         kind, data = await fetch(part.url, name)
-        return Loaded(image_type(sniffed(data) or _not_an_image(kind), name), data)
+        return _picture(data, kind, name)
     if isinstance(image, str | PathLike):
         data = await clock.offload(_read, Path(image), fetch.limit, name)
-        return Loaded(image_type(sniffed(data) or _not_an_image(by_name(str(image))), name), data)
+        return _picture(data, by_name(str(image)), name)
     return Loaded(*await clock.offload(encoded, image, part.inference_width, part.inference_height))
+
+
+def _picture(data: bytes, kind: str | None, name: str) -> Loaded:
+    found = image_type(sniffed(data) or _not_an_image(kind), name)
+    check_whole(data, name)
+    return Loaded(found, data)
 
 
 def _not_an_image(kind: str | None) -> str | None:
@@ -258,7 +266,7 @@ async def _load_file(part: FileContent, fetch: Fetch) -> Loaded:
 
 
 def _named(part: ImageContent | FileContent) -> str:
-    """What it is called in messages: an address without its query, which may hold a key."""
+    """What it is called in messages: an address without its password and its query, which may hold a key."""
     if isinstance(part, FileContent):
         return f"The file '{_bare(part.place)}'" if part.place else "The file in a message"
     if isinstance(part.image, bytes) or str(part.image).startswith("data:"):
@@ -268,7 +276,7 @@ def _named(part: ImageContent | FileContent) -> str:
 
 
 def _bare(place: str) -> str:
-    place = place.partition("?")[0] if "://" in place else place
+    place = bare(place)
     return place if len(place) <= 200 else place[:200] + "..."
 
 

@@ -6,7 +6,6 @@ the connection are `exchange`'s.
 
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -126,21 +125,9 @@ class RemoteStream(LLMStream):
             framing=llm.framing,
         )
 
-    async def generate(self) -> AsyncIterator[ChatChunk]:
-        books, enforced = _Books(self._llm), _Enforced(self._asked.response_format)
-        try:
-            async with aclosing(self._exchange.pieces(books)) as chunks:
-                async for chunk in chunks:
-                    books.note(chunk)
-                    enforced.note(chunk)
-                    yield chunk
-            enforced.check(self._llm.service)
-            books.close("answered")
-        except APIError as error:
-            books.failed(error)
-            raise
-        finally:
-            books.close("cancelled")
+    def generate(self) -> AsyncIterator[ChatChunk]:
+        """The exchange's own generator, and no other around it; it does not know this stream, which keeps it."""
+        return self._exchange.pieces(_Books(self._llm, self._asked.response_format))
 
 
 class _Enforced:
@@ -171,11 +158,13 @@ class _Enforced:
 class _Books(Attempts):
     """What each request came to."""
 
-    def __init__(self, llm: RemoteLLM) -> None:
+    def __init__(self, llm: RemoteLLM, response_format: Any) -> None:
         self._llm = llm
+        self._response_format = response_format
         self._closed = True
 
     def began(self) -> None:
+        self._enforced = _Enforced(self._response_format)
         self._requested_at = clock.now()
         self._first_token_at: float | None = None
         self._characters = 0
@@ -183,9 +172,21 @@ class _Books(Attempts):
         self._closed = False
 
     def failed(self, error: APIError) -> None:
-        self.close("failed", str(error))
+        self._close("failed", str(error))
+
+    def answered(self) -> None:
+        try:
+            self._enforced.check(self._llm.service)
+        except APIError as error:
+            self.failed(error)
+            raise
+        self._close("answered")
+
+    def left(self) -> None:
+        self._close("cancelled")
 
     def note(self, chunk: ChatChunk) -> None:
+        self._enforced.note(chunk)
         if chunk.usage is not None:
             self._usage = chunk.usage
         if chunk.delta is not None and (chunk.delta.content or chunk.delta.tool_calls):
@@ -193,7 +194,7 @@ class _Books(Attempts):
             if self._first_token_at is None:
                 self._first_token_at = clock.now()
 
-    def close(self, outcome: CallOutcome, error: str | None = None) -> None:
+    def _close(self, outcome: CallOutcome, error: str | None = None) -> None:
         """Report it, once."""
         report = reporting.get()
         if self._closed or report is None:

@@ -26,7 +26,9 @@ from agent_runtime.errors import JSONSchemaValidationError, UsageError
 from agent_runtime.providers.dialects import (
     JSON,
     SHAPES,
+    TYPES,
     NotStrict,
+    check,
     compact,
     for_gemini,
     loose,
@@ -134,7 +136,7 @@ def response_schema(response_format: Any) -> ResponseSchema | None:
     Raises:
         UsageError: it is none of these, its schema is none, or `jsonschema` is missing that would check it.
     """
-    if not response_format:
+    if response_format is None:
         return None
     if isinstance(response_format, Mapping):
         found = _of_mapping(response_format)
@@ -174,6 +176,7 @@ def _of_json_schema(told: Any) -> ResponseSchema:
             f"response_format has the type 'json_schema' and json_schema={_quoted(repr(told))}; it needs "
             "{'name': ..., 'schema': <JSON schema>}."
         )
+    check(schema, "The schema in response_format")
     name = _name(str(told.get("name") or schema.get("title") or "response"))
     asked = bool(told.get("strict", False))
     return ResponseSchema(
@@ -187,12 +190,12 @@ def _of_plain(schema: Mapping[str, Any]) -> ResponseSchema:
             f"response_format is {_quoted(repr(dict(schema)))}, which is no JSON schema; give a pydantic model, a TypedDict, "
             "a dataclass, {'type': 'json_object'}, or a schema as {'type': 'object', 'properties': {...}}."
         )
+    check(schema, "The schema in response_format")
     return _made_of(dict(schema), str(schema.get("title") or "response"))
 
 
 def _known_types(schema: Mapping[str, Any]) -> bool:
-    known = {"object", "array", "string", "number", "integer", "boolean", "null"}
-    return {each.lower() for each in map(str, types_of(schema))} <= known
+    return {each.lower() for each in map(str, types_of(schema))} <= TYPES
 
 
 def _of_type(kind: Any) -> ResponseSchema:

@@ -9,7 +9,7 @@ from agent_runtime import inference
 from agent_runtime.errors import UsageError
 from agent_runtime.explain import explain_descriptor
 from agent_runtime.inference import routes
-from agent_runtime.inference.descriptor import Unresolved, check_name, keys_of, parse, planning, resolve
+from agent_runtime.inference.descriptor import Unresolved, check_name, keys_of, parse, planning, resolve, shown
 from agent_runtime.providers.openai import services
 
 LIVEKIT = {"LIVEKIT_API_KEY": "devkey", "LIVEKIT_API_SECRET": "secret"}
@@ -302,12 +302,48 @@ def test_the_keys_are_those_of_the_table_of_services() -> None:
         ("gpt-4.1", "is no descriptor: write 'provider/model'"),
         ("openai/", "is no descriptor"),
         ("/gpt-4.1", "is no descriptor"),
-        ("deepgram/nova-3", "needs DEEPGRAM_API_KEY"),
+        ("deepgram/nova-3", "no LLM of deepgram is known; 'local/rules' runs on this machine"),
+        ("openai/gpt-4.1?temperature=0.2&temperature=0.4", "gives temperature= twice; take one away."),
     ],
 )
 def test_an_unknown_name_says_what_was_near(text: str, told: str) -> None:
     with pytest.raises(UsageError, match=re.escape(told)):
         resolve("llm", text)
+
+
+def test_no_key_is_asked_for_a_node_that_a_service_does_not_have() -> None:
+    with pytest.raises(UsageError, match="no TTS of anthropic is known") as caught:
+        resolve("tts", "anthropic/x")
+    assert "KEY" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["llm", "stt", "tts"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "openai/gpt 4?api_key=SESAME",
+        "openai?api_key=SESAME",
+        "openai/x?api_key=SESAME | ollama/x ~0ms",
+        "openai/x?api_key=SESAME | ollama/x ~p95",
+        "openai/x?api_key=SESAME |",
+        "openai/x?api_key=SESAME ~600ms | ollama/x",
+        "openai/x?api_key=SESAME | openai/x?api_key=SESAME",
+        "openai/x~1s?api_key=SESAME",
+        "openai/x?api_key=open SESAME&temperature=1&temperature=2",
+        "openai/x?base_url=http://u:SESAME@h/v1 |",
+        "openai/x?base_url=http%3A%2F%2Fu%3ASESAME%40h |",
+        "openai/x?extra_headers={'Authorization': 'Bearer SESAME'} |",
+    ],
+)
+def test_no_error_tells_a_secret(kind: Any, text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        resolve(kind, text)
+    assert "SESAME" not in str(caught.value)
+
+
+def test_shown_keeps_what_is_no_secret() -> None:
+    text = "openai/x?max_tokens=5&api_key=SESAME&temperature=1 | groq/y?token=SESAME ~600ms"
+    assert shown(text) == "openai/x?max_tokens=5&api_key=***&temperature=1 | groq/y?token=*** ~600ms"
 
 
 def test_a_service_of_the_user_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:

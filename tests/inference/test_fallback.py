@@ -8,7 +8,7 @@ import pytest
 from agent_runtime import clock, virtual
 from agent_runtime.chat import ChatContext, ChatMessage
 from agent_runtime.errors import APIStatusError, UsageError
-from agent_runtime.inference.fallback import GO_ON, FallbackLLM, NoModelAnswered
+from agent_runtime.inference.fallback import AHEAD, GO_ON, FallbackLLM, NoModelAnswered
 from agent_runtime.llm import (
     LLM,
     ChatChunk,
@@ -112,6 +112,20 @@ def test_what_is_thought_or_blank_is_no_answer() -> None:
     assert ask(FallbackLLM([a, b])) == ("two", pytest.approx(5.0))
 
 
+def test_more_thoughts_than_wait_in_a_channel_do_not_hold_the_answer_up() -> None:
+    thoughts = [ChatChunk("1", ChoiceDelta(extra={"reasoning": str(number)})) for number in range(AHEAD + 50)]
+
+    async def main() -> list[ChatChunk]:
+        chain = FallbackLLM([Script("a", [*thoughts, "one"]), Script("b", ["two"])])
+        async with chain.chat(chat_ctx=ChatContext()) as stream:
+            return [chunk async for chunk in stream]
+
+    chunks = virtual.run(main())
+    assert chunks[:-1] == thoughts
+    assert chunks[-1].delta is not None
+    assert chunks[-1].delta.content == "one"
+
+
 def test_a_reasoning_model_has_the_time_that_it_asks_for() -> None:
     a, b = Script("a", [40.0, "one"], patience=60.0), Script("b", ["two"])
     chain = FallbackLLM([a, b])
@@ -169,10 +183,76 @@ def test_a_call_of_a_tool_is_never_gone_on_with() -> None:
     assert b.asked == []
 
 
-def test_an_empty_answer_is_an_answer() -> None:
-    b = Script("b", ["two"])
-    assert ask(FallbackLLM([Script("a", [0.1]), b]))[0] == ""
-    assert b.asked == []
+def test_where_one_answers_nothing_the_next_one_is_asked() -> None:
+    usage = ChatChunk("1", usage=CompletionUsage(1, 2, 3))
+    a, b = Script("a", [0.1, " ", usage]), Script("b", [0.1, "two"])
+    chain = FallbackLLM([a, b])
+    assert ask(chain) == ("two", pytest.approx(0.2))
+    assert not chain.availability.is_down(0)
+
+
+def test_where_one_answers_nothing_the_one_beside_it_is_waited_for() -> None:
+    a, b = Script("a", [0.7]), Script("b", [0.3, "two"])
+    assert ask(FallbackLLM([a, b], hedges=[None, 0.6])) == ("two", pytest.approx(0.9))
+
+
+@pytest.mark.parametrize(("first", "second"), [([0.1], [0.1]), ([0.1, down()], [0.1]), ([0.1], [0.1, down()])])
+def test_where_none_answers_more_the_answer_is_empty(first: list[Any], second: list[Any]) -> None:
+    assert ask(FallbackLLM([Script("a", first), Script("b", second)])) == ("", pytest.approx(0.2))
+
+
+@pytest.mark.parametrize(
+    ("fault", "retryable", "is_down"),
+    [("request", False, False), ("answer", False, False), ("answer", True, True), ("key", False, True)],
+)
+def test_a_fault_of_the_request_is_not_held_against_the_model(fault: Any, retryable: bool, is_down: bool) -> None:
+    wrong = APIStatusError("too long", status_code=400, provider="a", fault=fault, retryable=retryable)
+    a, b = Script("a", [wrong], ["one"]), Script("b", ["two"])
+    chain = FallbackLLM([a, b])
+
+    async def main() -> list[str]:
+        return [(await said(chain))[0] for _ in range(2)]
+
+    assert virtual.run(main()) == (["two", "two"] if is_down else ["two", "one"])
+
+
+def test_of_two_with_one_label_each_has_its_error() -> None:
+    failing = [
+        Script(label, [APIStatusError(text, status_code=503, provider="a")])
+        for label, text in (("a", "one"), ("b", "two"), ("a", "three"))
+    ]
+    with pytest.raises(
+        NoModelAnswered, match=r"None of 3 models answered. a \(1\): one b: two a \(3\): three"
+    ) as caught:
+        ask(FallbackLLM(failing))
+    assert list(caught.value.errors) == ["a (1)", "b", "a (3)"]
+
+
+def test_the_third_goes_on_with_what_both_before_it_said_once() -> None:
+    a, b, c = Script("a", ["one ", down()]), Script("b", ["two ", down()]), Script("c", ["three"])
+    assert ask(FallbackLLM([a, b, c], continue_answers=True))[0] == "one two three"
+    told = [(item.role, item.text_content) for item in c.contexts[0].items if isinstance(item, ChatMessage)]
+    assert told == [("assistant", "one two "), ("system", GO_ON)]
+
+
+def test_closing_closes_each_and_then_tells_what_went_wrong() -> None:
+    class Closing(Script):
+        closed_at: float | None = None
+
+        async def aclose(self) -> None:
+            if self.label == "a":
+                raise OSError("the line is gone")
+            await clock.sleep(0.1)
+            self.closed_at = clock.now()
+
+    b = Closing("b", [])
+
+    async def main() -> None:
+        with pytest.raises(OSError, match="the line is gone"):
+            await FallbackLLM([Closing("a", []), b]).aclose()
+        assert b.closed_at == pytest.approx(0.1)
+
+    virtual.run(main())
 
 
 # The hedge
@@ -340,6 +420,29 @@ def test_what_each_request_came_to_is_reported() -> None:
 def test_what_is_no_chain(models: int, hedges: tuple[Any, ...], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         FallbackLLM([Script("a", [])] * models, hedges=hedges)
+
+
+@pytest.mark.parametrize(
+    ("models", "options", "message"),
+    [
+        ("a/x | b/y", {}, "has the string 'a/x | b/y'; give a list of models"),
+        ([Script("a", []), "b/y?api_key=SESAME"], {}, r"Model 2 of FallbackLLM is the string 'b/y\?api_key=\*\*\*'"),
+        ([Script("a", []), 3], {}, "Model 2 of FallbackLLM is 3; give an object of class LLM"),
+        (None, {"hedges": "600ms"}, "hedges='600ms'; give a list"),
+        (None, {"hedges": [None, "600ms"]}, "the hedge '600ms' for model 2; it is a number of seconds above 0, 'p90'"),
+        (None, {"hedges": [None, "p95"]}, "the hedge 'p95'"),
+        (None, {"hedges": [None, 0]}, "the hedge 0 "),
+        (None, {"hedges": [None, -1]}, "the hedge -1 "),
+        (None, {"attempt_timeout": 0}, "attempt_timeout=0; it is a number of seconds above 0"),
+        (None, {"attempt_timeout": float("nan")}, "attempt_timeout=nan"),
+        (None, {"attempt_timeout": "5"}, "attempt_timeout='5'"),
+        (None, {"max_retry_per_llm": -1}, "max_retry_per_llm=-1; it is a whole number from 0 on"),
+        (None, {"max_retry_per_llm": 1.5}, "max_retry_per_llm=1.5"),
+    ],
+)
+def test_an_argument_of_the_wrong_form_is_named(models: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        FallbackLLM(models or [Script("a", []), Script("b", [])], **options)
 
 
 def test_usage_comes_through() -> None:

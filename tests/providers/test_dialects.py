@@ -546,9 +546,17 @@ def test_whatever_is_given_is_a_schema_or_refused(schema: Any) -> None:
         ({"type": "object", "properties": {"a": {"required": "b"}}}, "'a' has required=\"b\""),
         ({"type": "object", "properties": {"a": 5}}, "'a' is 5 and no schema"),
         ({"type": [1]}, "it has something else than names"),
+        ({"type": "object", "properties": {"a": {"type": "int"}}}, "'a' has the type 'int', which is none of array, "),
+        (
+            {"type": "object", "properties": {"a": {"items": {"$ref": "#/$defs/B"}}}},
+            r"'a\[\]' refers to '#/.defs/B', which",
+        ),
     ],
 )
 def test_what_is_no_schema_is_told(schema: dict[str, Any], told: str) -> None:
+    for take in (loose, strict_or_loose):
+        with pytest.raises(UsageError, match=f"The tool 'a' is no JSON schema: {told}"):
+            take(schema, what="The tool 'a'")
     with pytest.raises(NotStrict, match=told):
         strict(schema)
     with pytest.raises(UsageError, match=f"The tool 'a' is no JSON schema: {told}"):

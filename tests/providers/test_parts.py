@@ -175,6 +175,10 @@ class TestLoad:
                 ImageContent("https://h.test/page?key=secret"),
                 r"of the type 'text/html' \(The image 'https://h.test/page'\)",
             ),
+            (
+                ImageContent("https://me:SESAME@h.test/page"),
+                r"of the type 'text/html' \(The image 'https://\*\*\*@h.test/page'\)",
+            ),
             (ImageContent("https://h.test/broken.png"), "of an unknown type"),
             (TextContent("https://h.test/a.png"), "has no bytes to load; it is text"),
             ("https://h.test/a.png", "A part of the type str has no bytes to load"),
@@ -193,6 +197,12 @@ class TestLoad:
         path = tmp_path / "a.png"
         path.write_bytes(b"")
         with pytest.raises(UsageError, match=r"a.png' is empty; give a file with something in it"):
+            loaded(ImageContent(path))
+
+    def test_a_picture_that_is_cut_off(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.png"
+        path.write_bytes(PNG[:20])
+        with pytest.raises(UsageError, match=r"a.png'\) is cut off: 20 bytes of 'image/png' are none"):
             loaded(ImageContent(path))
 
     def test_an_address_that_answers_404(self) -> None:

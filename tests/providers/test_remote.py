@@ -1,9 +1,13 @@
 """What is the same for every wire: attempts, deadlines, closing. The wire here is the smallest there can be."""
 
 import asyncio
+import gc
 import json
 import logging
+import traceback
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
 
 import httpx
 import pytest
@@ -372,3 +376,222 @@ def test_d32_the_raw_call_is_logged_when_asked_for_and_without_keys(
 def test_patience_out_of_range(given: dict[str, float], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         APIConnectOptions(**given)  # type: ignore[arg-type]
+
+
+# What is not the service
+
+
+def page(code: int, **headers: str) -> Script:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda request: httpx.Response(code, headers=named, content=b"" if code == 204 else b"<html>Sign in</html>")
+
+
+@pytest.mark.parametrize("code", [301, 302, 307, 308])
+def test_a_redirect_is_told_and_asked_once(code: int) -> None:
+    server = Server(page(code, location="https://user:hunter2@elsewhere.test/v1"))
+    told = ask(server)
+    assert isinstance(told.error, APIStatusError)
+    assert (told.error.status_code, told.error.fault, told.error.retryable) == (code, "request", False)
+    assert f"redirects 'words' to https://***@elsewhere.test/v1 (status {code})" in str(told.error)
+    assert "correct the base URL" in str(told.error)
+    assert len(server.asked) == 1
+
+
+def test_a_status_with_nothing_behind_it_is_told_and_asked_once() -> None:
+    server = Server(page(204))
+    told = ask(server)
+    assert isinstance(told.error, APIStatusError)
+    assert (told.error.status_code, told.error.fault) == (204, "request")
+    assert "correct the base URL" in str(told.error)
+    assert len(server.asked) == 1
+
+
+def test_a_web_page_is_no_answer_and_asked_once() -> None:
+    server = Server(page(200, content_type="Text/HTML; charset=utf-8"))
+    told = ask(server)
+    assert isinstance(told.error, APIError)
+    assert (told.error.fault, told.error.retryable) == ("answer", False)
+    assert "it is a web page; correct the base URL" in str(told.error)
+    assert len(server.asked) == 1
+
+
+# What cannot be sent, and what cannot be read
+
+
+def raises(error: Exception) -> Script:
+    def answer(request: httpx.Request) -> httpx.Response:
+        raise error
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        httpx.LocalProtocolError("Illegal header value b'Bearer sk-other\\n'"),
+        httpx.UnsupportedProtocol("Request URL has an unsupported protocol 'ftp://'."),
+        httpx.InvalidURL("Invalid port: 'x'"),
+    ],
+)
+def test_what_cannot_be_sent_is_the_callers_and_told_at_once(error: Exception) -> None:
+    server = Server(raises(error))
+    with pytest.raises(UsageError, match=r"of test for 'words' at https://api\.test/v1 cannot be sent") as caught:
+        ask(server)
+    assert len(server.asked) == 1
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "sk-other" not in shown
+    assert "(not shown)" in shown or not isinstance(error, httpx.LocalProtocolError)
+
+
+@pytest.mark.parametrize(
+    ("url", "headers"),
+    [
+        ("https://api.test:port/v1", {}),
+        ("https://api.test/v1", {"authorization": "Bearer sk-\u00e9-other\u4e16"}),
+        ("https://api.test/\x00v1", {}),
+        ("https://api.test/v1", {"x-none": None}),
+    ],
+)
+def test_a_request_that_cannot_be_made_is_the_callers(url: str, headers: Any) -> None:
+    class Wrong(WordsLLM):
+        async def request(self, asked: Asked) -> Request:
+            return Request(url, headers, b"{}")
+
+    async def main() -> float:
+        model = Wrong(Service("test", "words"), transport=Server(says(".")))
+        with pytest.raises(UsageError, match="cannot be sent") as caught:
+            await model.chat(chat_ctx=ChatContext()).collect()
+        assert caught.value.__context__ is None
+        assert "-other" not in "".join(traceback.format_exception(caught.value))
+        return clock.now()
+
+    assert virtual.run(main()) == 0.0
+
+
+def test_an_answer_that_is_not_compressed_as_it_says_is_broken() -> None:
+    def garbled(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(b"no gzip"))
+
+    told = ask(Server(garbled))
+    assert isinstance(told.error, APIError)
+    assert told.error.fault == "answer"
+    assert "cannot be used: it is not compressed as it says" in str(told.error)
+
+
+def test_a_proxy_is_named_as_what_it_is() -> None:
+    server = Server(raises(httpx.ProxyError("407 Proxy Authentication Required")))
+    told = ask(server)
+    assert isinstance(told.error, APIConnectionError)
+    assert "The proxy on the way to test lets 'words' not pass (407" in str(told.error)
+    assert "HTTPS_PROXY" in str(told.error)
+    assert len(server.asked) == 1
+    told = ask(Server(status(407)))
+    assert isinstance(told.error, APIStatusError)
+    assert (told.error.fault, told.error.retryable) == ("network", False)
+    assert "HTTP_PROXY" in str(told.error)
+
+
+def test_nothing_of_a_failure_holds_what_it_came_from() -> None:
+    told = ask(Server(raises(httpx.ConnectError("no way with sk-secret"))))
+    assert isinstance(told.error, APIConnectionError)
+    assert "sk-secret" not in "".join(traceback.format_exception(told.error))
+    assert told.error.__context__ is None
+
+
+# Streams that nobody closes
+
+
+@pytest.mark.parametrize("then", ["ends", "waits", "collects"])
+def test_a_stream_that_is_just_left_ends_in_silence(then: str) -> None:
+    server = Server(says("one", 5.0, "two", "."))
+    told: list[dict[str, object]] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+        model = llm(server)
+        stream = model.chat(chat_ctx=ChatContext())
+        async for _ in stream:
+            break
+        if then != "ends":
+            del stream
+            await clock.sleep(1.0)
+            gc.collect()
+            await clock.sleep(1.0)
+            assert server.closed == [0.0]
+        if then == "collects":
+            async for _ in model.chat(chat_ctx=ChatContext()):
+                break
+
+    virtual.run(main())
+    gc.collect()
+    assert told == []
+    assert len(server.closed) == len(server.asked)
+
+
+def test_a_stream_is_no_part_of_a_circle() -> None:
+    """What is in one ends when the collector comes, all at once and in any order."""
+
+    async def main() -> None:
+        stream = llm(Server(says("one", 5.0))).chat(chat_ctx=ChatContext())
+        async for _ in stream:
+            break
+        left = weakref.ref(stream)
+        gc.disable()
+        try:
+            del stream
+            assert left() is None
+        finally:
+            gc.enable()
+
+    virtual.run(main())
+
+
+def test_any_error_may_say_when_to_ask_again() -> None:
+    class Busy(WordsLLM):
+        async def request(self, asked: Asked) -> Request:
+            times.append(clock.now())
+            if len(times) == 1:
+                raise APIError("No token yet.", provider="test", retryable=True, retry_after=3.0)
+            return await super().request(asked)
+
+    async def main() -> None:
+        model = Busy(Service("test", "words"), transport=Server(says("one", ".")))
+        assert (await model.chat(chat_ctx=ChatContext()).collect()).text == "one"
+
+    times: list[float] = []
+    virtual.run(main())
+    assert times == [0.0, pytest.approx(3.0)]
+
+
+def test_prewarming_at_an_address_that_is_none_is_no_noise() -> None:
+    class Wrong(WordsLLM):
+        @property
+        def prewarm_url(self) -> str:
+            return "https://api.test:port/models"
+
+    told: list[dict[str, object]] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+        model = Wrong(Service("test", "words"), transport=Server(says(".")))
+        model.prewarm()
+        await clock.sleep(1.0)
+        await model.aclose()
+
+    virtual.run(main())
+    gc.collect()
+    assert told == []
+
+
+def test_an_answer_that_is_nested_too_deep_is_broken() -> None:
+    told = ask(Server(says("!" + "[" * 100_000)))
+    assert isinstance(told.error, APIError)
+    assert "cannot be used: it is nested too deep" in str(told.error)
+
+
+def test_a_parameter_that_is_no_json_is_the_callers() -> None:
+    circle: list[object] = []
+    circle.append(circle)
+    for wrong in ({1, 2}, circle, object()):
+        with pytest.raises(UsageError, match="A parameter of the request cannot be written as JSON"):
+            Request.of_json("https://api.test/v1", {}, {"given": wrong})

@@ -16,7 +16,7 @@ from agent_runtime.providers.anthropic import claude
 from agent_runtime.providers.anthropic import messages as wire
 from agent_runtime.providers.anthropic.answer import AnthropicAnswer
 from agent_runtime.providers.http.exchange import Answer, Request
-from agent_runtime.providers.http.service import Service
+from agent_runtime.providers.http.service import Service, cleaned_key
 from agent_runtime.providers.remote import Asked, RemoteLLM, RemoteStream
 from agent_runtime.providers.schemas import ResponseSchema, response_schema
 from agent_runtime.providers.turns import History, history
@@ -24,6 +24,7 @@ from agent_runtime.tools import Tool, ToolChoice
 from agent_runtime.types import APIConnectOptions
 
 BASE_URL = "https://api.anthropic.com"
+KEY_NAME = "The key for anthropic (ANTHROPIC_API_KEY or api_key=...)"
 VERSION = "2023-06-01"
 DEFAULT_MODEL = "claude-sonnet-4-6"
 MAX_TOKENS = 1024
@@ -104,7 +105,7 @@ class AnthropicLLM(RemoteLLM):
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         own = base_url or os.environ.get("ANTHROPIC_BASE_URL")
-        key = api_key if api_key is not None else os.environ.get("ANTHROPIC_API_KEY", "")
+        key = cleaned_key(api_key if api_key is not None else os.environ.get("ANTHROPIC_API_KEY", ""), KEY_NAME)
         if not model or not isinstance(model, str):
             raise UsageError(f"anthropic has no model {model!r}; name one, such as '{DEFAULT_MODEL}'.")
         if not key and not own:

@@ -26,7 +26,7 @@ from agent_runtime.providers.bedrock import messages as wire
 from agent_runtime.providers.bedrock.answer import BedrockAnswer
 from agent_runtime.providers.bedrock.event_stream import EventStream
 from agent_runtime.providers.http.exchange import Answer, Request
-from agent_runtime.providers.http.service import Service
+from agent_runtime.providers.http.service import Service, cleaned_key
 from agent_runtime.providers.http.sse import Framing
 from agent_runtime.providers.remote import Asked, RemoteLLM, RemoteStream
 from agent_runtime.providers.schemas import ResponseSchema, response_schema
@@ -138,12 +138,21 @@ class BedrockLLM(RemoteLLM):
         self._profile = profile
         self._session = session
         named = api_key is not None or session is not None or profile is not None
-        self._bearer = bearer_token or (None if named else environment.get(BEARER_VARIABLE))
+        bearer = bearer_token or (None if named else environment.get(BEARER_VARIABLE))
+        self._bearer = cleaned_key(bearer or "", f"bedrock's key ({BEARER_VARIABLE} or bearer_token=...)")
         if not self._bearer:
             _require_botocore()
         if not named:
             api_key, api_secret = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
             session_token = environment.get("AWS_SESSION_TOKEN")
+        api_key, api_secret, session_token = (
+            each and cleaned_key(each, f"bedrock's {name}")
+            for each, name in (
+                (api_key, "access key (AWS_ACCESS_KEY_ID or api_key=...)"),
+                (api_secret, "secret key (AWS_SECRET_ACCESS_KEY or api_secret=...)"),
+                (session_token, "session token (AWS_SESSION_TOKEN or session_token=...)"),
+            )
+        )
         self._credentials: Any = None if self._bearer or not api_key else _static(api_key, api_secret, session_token)
         self._fields = ranges.mapping("additional_request_fields", additional_request_fields)
         self._cache_system = cache_system

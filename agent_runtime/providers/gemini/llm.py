@@ -440,10 +440,12 @@ class GeminiLLM(RemoteLLM):
         headers = {**access.headers, **({"content-type": "application/json"} if content else {})}
         try:
             response = await client.request(method, url, headers=headers, content=content)
-        except httpx.HTTPError as error:
-            raise self.service.unreachable(error, url, begun=False) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self.service.lost(error, url, begun=False) from None
         if response.status_code >= 400:
             raise self.service.refused(response.status_code, response.headers, response.content)
+        if response.status_code >= 300:
+            raise self.service.redirected(response.status_code, response.headers.get("location", ""))
         try:
             answer = response.json()
         except ValueError:

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from agent_runtime import clock
 from agent_runtime.errors import APIConnectionError, APIError, UsageError
-from agent_runtime.providers.http.service import Service
+from agent_runtime.providers.http.service import Service, cleaned_key
 
 AI_STUDIO = "https://generativelanguage.googleapis.com"
 KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
@@ -85,7 +85,8 @@ class AIStudio:
     mixes = True
 
     def __init__(self, model: str, api_key: str | None, base_url: str | None, api_version: str | None) -> None:
-        key = api_key or next((value for name in KEY_VARIABLES if (value := os.environ.get(name))), None)
+        found = api_key or next((value for name in KEY_VARIABLES if (value := os.environ.get(name))), "")
+        key = cleaned_key(found, f"Gemini's key ({' or '.join(KEY_VARIABLES)} or api_key=...)")
         if not key:
             raise UsageError(
                 f"Gemini's '{model}' needs a key: set {KEY_VARIABLES[0]} (or {KEY_VARIABLES[1]}), or give api_key=...; "
@@ -205,7 +206,7 @@ class _Token:
         """
         if self._ask is not None:
             token = self._ask()
-            return str(await token if inspect.isawaitable(token) else token)
+            return cleaned_key(await token if inspect.isawaitable(token) else token, "The token for Vertex AI")
         if self._google is None or not _usable(self._google):
             await self._refreshed(service)
         elif _ends_soon(self._google):

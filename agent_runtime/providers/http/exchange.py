@@ -14,15 +14,14 @@ import json
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import httpx
 
 from agent_runtime import clock
-from agent_runtime.errors import APIError
+from agent_runtime.errors import APIError, UsageError
 from agent_runtime.providers.http.service import Service
 from agent_runtime.providers.http.sse import Framing
 from agent_runtime.providers.http.transport import Transport
@@ -39,6 +38,11 @@ LONGEST_ERROR = 65_536
 LINGER_S = 1.0
 """For what follows an answer that is whole."""
 
+NO_ANSWER = (204, 205)
+"""Statuses of success with nothing behind them."""
+
+WEB_PAGES = ("text/html", "application/xhtml+xml")
+
 log = logging.getLogger("agent_runtime.llm")
 
 
@@ -52,7 +56,17 @@ class Request:
 
     @classmethod
     def of_json(cls, url: str, headers: Mapping[str, str], body: Mapping[str, Any]) -> "Request":
-        content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+        """`body` as JSON.
+
+        Raises:
+            UsageError: something in it is none.
+        """
+        try:
+            content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+        except (TypeError, ValueError, RecursionError) as error:
+            raise UsageError(
+                f"A parameter of the request cannot be written as JSON ({error}); give plain values."
+            ) from None
         return cls(url, {"content-type": "application/json", **headers}, content)
 
 
@@ -99,7 +113,20 @@ class Attempts:
     def began(self) -> None:
         """The question is asked, for the first time or again."""
 
+    def note(self, piece: Any) -> None:
+        """A piece of the answer is about to be given."""
+
+    def answered(self) -> None:
+        """The answer is over, and whole.
+
+        Raises:
+            APIError: it is not what was asked for.
+        """
+
     def failed(self, error: APIError) -> None: ...
+
+    def left(self) -> None:
+        """Nothing more is done about it: it was answered, it failed, or nobody wanted the rest."""
 
 
 class Exchange(Generic[T]):
@@ -129,106 +156,181 @@ class Exchange(Generic[T]):
         self._request = request
         self._answer = answer
         self._framing = framing
-        self._begun = False
-        self._delivered = False
 
     async def pieces(self, attempts: Attempts) -> AsyncGenerator[T]:
-        """The answer, once."""
+        """The answer, once.
+
+        One generator alone, and nobody else's inside that has to be closed: a loop closes each generator that was left in
+        the middle by itself, in any order, and one that waits for another inside would be closed twice.
+        """
         options = self._options
         given_up_at = clock.now() + options.first_token_timeout
         attempt = 0
-        while True:
-            attempts.began()
-            try:
-                async with aclosing(self._attempt(given_up_at)) as pieces:
-                    async for piece in pieces:
-                        yield piece
-                return
-            except APIError as error:
-                attempts.failed(error)
-                asked_for: float | None = getattr(error, "retry_after", None)
-                wait = options.interval(attempt) if asked_for is None else asked_for
-                again = error.retryable and attempt < options.max_retry and clock.now() + wait < given_up_at
-                if self._delivered or not again:
-                    raise
-            attempt += 1
-            await clock.sleep(wait)
-
-    async def _attempt(self, given_up_at: float) -> AsyncGenerator[T]:
-        service, options = self._service, self._options
-        request: Request | None = None
-        self._begun = False
-        answer = self._answer()
         try:
-            async with clock.Deadline(given_up_at - clock.now()) as deadline:
-                deadline.restart()
-                request = await self._request()
-                held, lingering = 0, False
-                async with aclosing(self._messages(request, answer)) as messages:
-                    async for pieces in messages:
-                        if pieces:
-                            self._begin(deadline)
-                            self._delivered = True
-                            for piece in pieces:
-                                yield piece
-                        elif answer.held != held:
-                            self._begin(deadline)
-                        if answer.whole and not lingering:
-                            lingering = True
-                            deadline.change(LINGER_S)
-                        if self._begun:
-                            deadline.restart()
-                        held = answer.held
-            return
-        except TimeoutError:
-            if not deadline.expired:
-                raise
-            if not answer.whole:
-                seconds = options.timeout if self._begun else options.first_token_timeout
-                raise service.silent(seconds, self._begun) from None
-        except httpx.HTTPError as error:
-            if not answer.whole:
-                url = request.url if request is not None else ""
-                raise service.unreachable(error, url, begun=self._begun) from error
-        except APIError:
-            if not answer.whole:
-                raise
-        for piece in answer.end():
-            yield piece
+            while True:
+                attempts.began()
+                asking = _Asking(self._service, self._connections, options, self._answer(), self._framing())
+                failure: Exception | None = None
+                try:
+                    async with clock.Deadline(given_up_at - clock.now()) as asking.deadline, asking:
+                        await asking.begin(self._request)
+                        async for data in asking.data:
+                            for pieces in asking.added(data):
+                                for piece in pieces:
+                                    attempts.note(piece)
+                                    yield piece
+                                asking.went_on()
+                    asking.end()
+                except Exception as error:
+                    failure = asking.failure(error)
+                if failure is None:
+                    for piece in asking.last:
+                        attempts.note(piece)
+                        yield piece
+                    attempts.answered()
+                    return
+                try:
+                    if not isinstance(failure, APIError):
+                        raise failure
+                    attempts.failed(failure)
+                    wait = options.interval(attempt) if failure.retry_after is None else failure.retry_after
+                    again = failure.retryable and attempt < options.max_retry and clock.now() + wait < given_up_at
+                    if asking.delivered or not again:
+                        raise failure
+                finally:
+                    del failure  # its traceback holds this frame
+                attempt += 1
+                await clock.sleep(wait)
+        finally:
+            attempts.left()
 
-    def _begin(self, deadline: clock.Deadline) -> None:
-        """A piece of the answer is there: what its reader does with it is not the service's time."""
-        if self._begun:
-            deadline.pause()
-        else:
-            self._begun = True
-            deadline.change(self._options.timeout)
 
-    async def _messages(self, request: Request, answer: Answer[T]) -> AsyncGenerator[Sequence[T]]:
-        """What each message of the answer adds."""
-        service, framing = self._service, self._framing()
-        debug = os.environ.get(DEBUG_VARIABLE) == "1"
-        if debug:
+class _Asking(Generic[T]):
+    """One attempt: its connection, what comes over it, and the time that it may take.
+
+    Attributes:
+        deadline: until something comes. What its reader does with a piece is not the service's time.
+        data: the bytes of the answer.
+        last: the pieces that its end adds.
+        delivered: something was given to who asked.
+    """
+
+    deadline: clock.Deadline
+    data: AsyncIterator[bytes]
+
+    def __init__(
+        self,
+        service: Service,
+        connections: Transport,
+        options: APIConnectOptions,
+        answer: Answer[T],
+        framing: Framing,
+    ) -> None:
+        self.last: Sequence[T] = ()
+        self.delivered = False
+        self._service = service
+        self._connections = connections
+        self._options = options
+        self._answer = answer
+        self._framing = framing
+        self._debugged = os.environ.get(DEBUG_VARIABLE) == "1"
+        self._url = ""
+        self._response: httpx.Response | None = None
+        self._begun = False
+        self._held = 0
+        self._lingering = False
+
+    async def __aenter__(self) -> None:
+        self.deadline.restart()
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._response is not None:
+            await self._response.aclose()
+
+    async def begin(self, make: Callable[[], Awaitable[Request]]) -> None:
+        """Ask, until it is known that there is an answer."""
+        request = await make()
+        self._url = request.url
+        if self._debugged:
             self._debug("->", request.content)
         client = await self._connections.client()
-        async with client.stream("POST", request.url, headers=request.headers, content=request.content) as response:
-            if response.status_code >= 400:
-                raise service.refused(response.status_code, response.headers, await _some(response))
-            answer.begins(response.headers.get("content-type", ""))
-            # Undecoded bytes are cheaper; a transport of one's own may give the whole answer at once.
-            raw = "content-encoding" not in response.headers and not response.is_stream_consumed
-            async for data in response.aiter_raw() if raw else response.aiter_bytes():
-                try:
-                    payloads = framing.feed(data)
-                except ValueError as error:
-                    raise service.broken(str(error)) from error
-                if debug:
-                    self._debug("<-", *payloads)
-                for payload in payloads:
-                    yield answer.feed(payload)
-            for payload in framing.end():
-                yield answer.feed(payload)
-        yield answer.end()
+        failure: Exception | None = None
+        try:
+            made = client.build_request("POST", request.url, headers=dict(request.headers), content=request.content)
+        except (httpx.InvalidURL, ValueError, TypeError) as error:
+            failure = self._service.lost(error, request.url, begun=False)
+        if failure is not None:
+            raise failure
+        self._response = response = await client.send(made, stream=True)
+        status = response.status_code
+        if status >= 400:
+            raise self._service.refused(status, response.headers, await _some(response))
+        if status >= 300 or status in NO_ANSWER:
+            raise self._service.redirected(status, response.headers.get("location", ""))
+        kind = response.headers.get("content-type", "")
+        if kind.partition(";")[0].strip().lower() in WEB_PAGES:
+            raise self._service.broken("it is a web page; correct the base URL", retryable=False)
+        self._answer.begins(kind)
+        # Undecoded bytes are cheaper; a transport of one's own may give the whole answer at once.
+        raw = "content-encoding" not in response.headers and not response.is_stream_consumed
+        self.data = response.aiter_raw() if raw else response.aiter_bytes()
+
+    def added(self, data: bytes) -> Iterator[Sequence[T]]:
+        """What these bytes add, message by message. After each comes `went_on`."""
+        for payload in self._payloads(self._framing.feed, data):
+            pieces = self._fed(payload)
+            if pieces or self._answer.held != self._held:
+                self._held = self._answer.held
+                self.delivered = self.delivered or bool(pieces)
+                if self._begun:
+                    self.deadline.pause()
+                else:
+                    self._begun = True
+                    self.deadline.change(self._options.timeout)
+            yield pieces
+
+    def went_on(self) -> None:
+        """The time of the service goes on."""
+        if self._answer.whole and not self._lingering:
+            self._lingering = True
+            self.deadline.change(LINGER_S)
+        if self._begun:
+            self.deadline.restart()
+
+    def end(self) -> None:
+        """The connection was closed in good order."""
+        pieces = [piece for payload in self._payloads(self._framing.end) for piece in self._fed(payload)]
+        self.last = [*pieces, *self._answer.end()]
+
+    def failure(self, error: Exception) -> Exception | None:
+        """What is told of it; nothing where the answer was whole before. What it came from may hold a key."""
+        network = isinstance(error, httpx.HTTPError | httpx.InvalidURL)
+        expired = isinstance(error, TimeoutError) and self.deadline.expired
+        if self._answer.whole and (network or expired or isinstance(error, APIError)):
+            try:
+                self.last = self._answer.end()
+            except APIError as broken:
+                return broken
+            return None
+        if expired:
+            seconds = self._options.timeout if self._begun else self._options.first_token_timeout
+            return self._service.silent(seconds, self._begun)
+        return self._service.lost(error, self._url, begun=self._begun) if network else error
+
+    def _payloads(self, framed: Callable[..., list[bytes]], *data: bytes) -> list[bytes]:
+        try:
+            payloads = framed(*data)
+        except ValueError as error:
+            raise self._service.broken(str(error)) from None
+        if self._debugged:
+            self._debug("<-", *payloads)
+        return payloads
+
+    def _fed(self, payload: bytes) -> Sequence[T]:
+        try:
+            return self._answer.feed(payload)
+        except RecursionError:
+            raise self._service.broken("it is nested too deep") from None
 
     def _debug(self, direction: str, *contents: bytes) -> None:
         for content in contents:

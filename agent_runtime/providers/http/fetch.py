@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from agent_runtime.errors import APIConnectionError, APIStatusError, APITimeoutError, UsageError
+from agent_runtime.providers.http.service import without_password
 
 FETCH_S = 10.0
 """For one part, with all its redirects."""
@@ -46,6 +47,7 @@ class Fetch:
 
     async def __call__(self, url: str, name: str) -> tuple[str | None, bytes]:
         """The type that the server says, and the bytes."""
+        name = without_password(name)
         try:
             async with asyncio.timeout(FETCH_S):
                 return await self._followed(httpx.URL(url), name)
@@ -58,9 +60,10 @@ class Fetch:
             raise UsageError(f"{name} is no address that can be fetched ({error}); check it.") from None
         except httpx.HTTPError as error:
             raise APIConnectionError(
-                f"{name} could not be fetched ({str(error) or type(error).__name__}); check the address and the network.",
+                f"{name} could not be fetched ({without_password(str(error)) or type(error).__name__}); "
+                "check the address and the network.",
                 **_network(url),
-            ) from error
+            ) from None
 
     async def _followed(self, url: httpx.URL, name: str) -> tuple[str | None, bytes]:
         for _ in range(REDIRECTS + 1):

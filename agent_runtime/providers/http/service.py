@@ -13,10 +13,12 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from agent_runtime import clock
-from agent_runtime.errors import APIConnectionError, APIError, APIStatusError, APITimeoutError, Fault
+from agent_runtime.errors import APIConnectionError, APIError, APIStatusError, APITimeoutError, Fault, UsageError
 
 RETRYABLE = frozenset({408, 409, 424, 429, 499})
 """Statuses below 500 after which the same request may succeed."""
+
+PROXY_FIX = "Check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, with the name and the password that the proxy wants."
 
 LONGEST_QUOTE = 300
 """Characters of a service's own words in a message."""
@@ -24,6 +26,27 @@ LONGEST_QUOTE = 300
 REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "cf-ray", "x-goog-request-id")
 
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)s")
+_USER = re.compile(r"(?<=://)[^/?#\s\"'<>]*@")
+"""The name and the password in an address."""
+_BYTES = re.compile(r"""b(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
+"""What h11 shows of a header that it refuses: it may be a key."""
+
+
+def without_password(text: str) -> str:
+    """A text whose addresses have no name and no password."""
+    return _USER.sub("***@", text)
+
+
+def cleaned_key(key: object, name: str) -> str:
+    """A key without the blanks and line ends that come along where it is copied; empty where nothing is left.
+
+    Raises:
+        UsageError: it has characters that no header can carry. They are not shown.
+    """
+    text = str(key).strip()
+    if not text.isascii() or not text.isprintable():
+        raise UsageError(f"{name} has characters that no key has (a line end, a letter with an accent); set it again.")
+    return text
 
 
 @dataclass(slots=True)
@@ -43,20 +66,40 @@ class Service:
     secrets: list[str] = field(default_factory=list, repr=False)
 
     def redacted(self, text: str) -> str:
-        for secret in self.secrets:
+        """The text without the secrets, as they are and as `repr` and JSON write them, and without passwords in addresses."""
+        for secret in sorted(self.secrets, key=len, reverse=True):
             if len(secret) >= 4:
-                text = text.replace(secret, "***")
-        return text
+                for form in {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], secret.replace("/", "\\/")}:
+                    text = text.replace(form, "***")
+        return without_password(text)
+
+    def struck(self, said: Any) -> Any:
+        """The same for what was JSON: however a secret was escaped there, here it is as it was."""
+        if isinstance(said, str):
+            return self.redacted(said)
+        if isinstance(said, dict):
+            return {self.redacted(name): self.struck(each) for name, each in said.items()}
+        return [self.struck(each) for each in said] if isinstance(said, list) else said
+
+    def _understood(self, text: str) -> Any:
+        """The JSON that a text is, or the text; no secret in it."""
+        try:
+            return self.struck(json.loads(text))
+        except (ValueError, RecursionError):
+            return self.redacted(text)
 
     def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> APIStatusError:
         """The error that an answer with a `status` of 400 or more says."""
-        said = _parsed(self.redacted(body.decode("utf-8", "replace")))
+        said = self._understood(body.decode("utf-8", "replace"))
         request_id = next((headers[name] for name in REQUEST_IDS if headers.get(name)), None)
         return self._status_error(status, said, _retry_after(headers, said), request_id)
 
     def failed_inside(self, error: Any) -> APIStatusError:
         """The error that came as an object in a stream which had begun with status 200."""
-        said = _parsed(self.redacted(json.dumps(error, ensure_ascii=False)))
+        try:
+            said = self.struck(error)
+        except RecursionError:
+            said = "an error that is too deep to be read"
         code = said.get("code") if isinstance(said, dict) else None
         codes = [int(str(each)) for each in (code, _status_of(said)) if str(each).isdecimal()]
         status = next((each for each in codes if 400 <= each < 600), 500)
@@ -87,6 +130,8 @@ class Service:
             return "key", f"Check the key{where} and what it may use."
         if status == 402:
             return "limit", "Check the account's credit."
+        if status == 407:
+            return "network", PROXY_FIX
         if status == 404:
             return "model", "Check the model's name and the base URL; 'agent-runtime models' lists what is known."
         if status == 429:
@@ -94,6 +139,42 @@ class Service:
         if status in (408, 424) or status >= 500:  # 424: Bedrock, of a model that broke
             return "service", "It may pass; name another model behind '|' to go on without it."
         return "request", "Check the parameters of the model."
+
+    def redirected(self, status: int, there: str) -> APIStatusError:
+        """Something else than the service is at the address: it leads elsewhere, or has nothing to say."""
+        what = f"to {self.redacted(there)}" if there else "without saying where"
+        found = f"redirects '{self.model}' {what}" if status >= 300 else f"has no answer of '{self.model}'"
+        fix = (
+            "which is not followed: correct the base URL." if status >= 300 else "nothing in it: correct the base URL."
+        )
+        return APIStatusError(
+            f"{self.provider} {found} (status {status}), {fix}",
+            status_code=status,
+            provider=self.provider,
+            model=self.model,
+            fault="request",
+        )
+
+    def lost(self, error: Exception, url: str, *, begun: bool) -> APIError | UsageError:
+        """What came of asking: a request that cannot be sent, an answer that cannot be read, or nobody there."""
+        import httpx
+
+        ours = httpx.LocalProtocolError | httpx.UnsupportedProtocol | httpx.InvalidURL | ValueError | TypeError
+        if isinstance(error, ours):
+            what = type(error).__name__ if isinstance(error, ValueError) else _BYTES.sub("(not shown)", str(error))
+            return UsageError(
+                f"What is asked of {self.provider} for '{self.model}' at {self.redacted(url)} cannot be sent "
+                f"({self.redacted(what)}); check the key, the headers and the base URL for what HTTP cannot carry."
+            )
+        if isinstance(error, httpx.DecodingError):
+            return self.broken(f"it is not compressed as it says ({error})")
+        if isinstance(error, httpx.ProxyError):
+            what = self.redacted(str(error)) or type(error).__name__
+            return APIConnectionError(
+                f"The proxy on the way to {self.provider} lets '{self.model}' not pass ({what}). {PROXY_FIX}",
+                **self._network | {"retryable": "407" not in what},
+            )
+        return self.unreachable(error, url, begun=begun)
 
     def unreachable(self, error: Exception, url: str, *, begun: bool) -> APIConnectionError:
         """Nobody answered, or the connection broke."""
@@ -104,7 +185,7 @@ class Service:
                 **self._network,
             )
         return APIConnectionError(
-            f"{self.provider} could not be reached for '{self.model}' at {url} ({what}). "
+            f"{self.provider} could not be reached for '{self.model}' at {self.redacted(url)} ({what}). "
             "Check the network and the base URL; name another model behind '|' to go on without it.",
             **self._network,
         )
@@ -119,7 +200,7 @@ class Service:
             **self._network,
         )
 
-    def broken(self, what: str) -> APIError:
+    def broken(self, what: str, *, retryable: bool = True) -> APIError:
         """The answer cannot be used: cut off, no JSON, a tool call in pieces."""
         return APIError(
             f"{self.provider} sent an answer of '{self.model}' that cannot be used: {self.redacted(what)}. "
@@ -127,7 +208,7 @@ class Service:
             provider=self.provider,
             model=self.model,
             fault="answer",
-            retryable=True,
+            retryable=retryable,
         )
 
     def withheld(self, reason: str) -> APIError:
@@ -153,13 +234,6 @@ class Service:
     @property
     def _network(self) -> dict[str, Any]:
         return {"provider": self.provider, "model": self.model, "fault": "network", "retryable": True}
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def _error_of(said: Any) -> Any:

@@ -6,6 +6,9 @@ LONGEST_LINE = 32 * 1024 * 1024
 """Bytes that an event may have: a picture in base64 fits, an endless line does not."""
 
 
+BOM = b"\xef\xbb\xbf"
+
+
 class TooLong(ValueError):
     """A message grew over its bound."""
 
@@ -24,10 +27,10 @@ class ServerSentEvents:
     """The events of ``text/event-stream``: of each its data, the lines joined by a newline.
 
     Names, ids, retry hints and comments are passed over. Lines may end in LF, CRLF or CR; the last event may lack its
-    empty line, and the last line its end.
+    empty line, and the last line its end. A byte order mark before the first line is no part of it.
     """
 
-    __slots__ = ("_after_cr", "_data", "_kept", "_rest", "_size")
+    __slots__ = ("_after_cr", "_begun", "_data", "_kept", "_rest", "_size")
 
     def __init__(self) -> None:
         self._rest: list[bytes] = []  # of a line without its end: a picture comes in hundreds of pieces
@@ -35,6 +38,7 @@ class ServerSentEvents:
         self._data: list[bytes] = []
         self._size = 0
         self._after_cr = False
+        self._begun = False
 
     def feed(self, data: bytes) -> list[bytes]:
         if self._after_cr and data[:1] == b"\n":  # the second half of a CRLF
@@ -65,6 +69,9 @@ class ServerSentEvents:
         return line
 
     def _events(self, lines: list[bytes]) -> list[bytes]:
+        if not self._begun and lines:
+            self._begun = True
+            lines[0] = lines[0].removeprefix(BOM)
         events: list[bytes] = []
         for line in lines:
             if line[:5] == b"data:":

@@ -8,13 +8,15 @@ import asyncio
 import functools
 import importlib
 import logging
+import os
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import httpx
 
 from agent_runtime import clock
-from agent_runtime.errors import AgentRuntimeError
+from agent_runtime.errors import AgentRuntimeError, UsageError
+from agent_runtime.providers.http.service import without_password
 
 log = logging.getLogger("agent_runtime.llm")
 
@@ -29,26 +31,59 @@ KEEP_ALIVE = 50
 KEEP_ALIVE_S = 120.0
 """So that the connection of one turn is still there in the next."""
 
+NO_PROXY = ("all://localhost", "all://*.localhost", "all://127.0.0.1", "all://0.0.0.0", "all://[::1]")
+"""This machine: what a proxy calls so is the proxy's machine."""
+
 
 @functools.cache
 def _tls() -> ssl.SSLContext:
-    """Read once: the certificates are half a megabyte. With them comes what httpx would import in the first turn."""
+    """Read once: the certificates are half a megabyte. With them comes what httpx would import in the first turn.
+
+    Raises:
+        UsageError: they cannot be read.
+    """
     for name in ("anyio", "httpcore"):
         importlib.import_module(name)
-    return httpx.create_ssl_context()
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:  # also what OpenSSL says of a file that holds no certificates
+        names = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
+        if not names:
+            raise
+        raise UsageError(
+            f"{names[0]} is {os.environ[names[0]]!r}, from where no certificates can be read "
+            f"({error.strerror or error}); correct it, or unset it for the usual ones."
+        ) from None
 
 
 def make_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
-    """A client with our bounds. Time without an answer is watched by who asks, not here."""
-    return httpx.AsyncClient(
-        transport=transport,
-        verify=_tls(),
-        timeout=httpx.Timeout(None, connect=CONNECT_S, pool=CONNECT_S),
-        limits=httpx.Limits(
-            max_connections=MAX_CONNECTIONS, max_keepalive_connections=KEEP_ALIVE, keepalive_expiry=KEEP_ALIVE_S
-        ),
-        headers={"accept-encoding": "identity"},
-    )
+    """A client with our bounds. Time without an answer is watched by who asks, not here.
+
+    Raises:
+        UsageError: the environment names a proxy that cannot be used.
+    """
+    try:
+        return httpx.AsyncClient(
+            transport=transport,
+            verify=_tls(),
+            timeout=httpx.Timeout(None, connect=CONNECT_S, pool=CONNECT_S),
+            limits=httpx.Limits(
+                max_connections=MAX_CONNECTIONS, max_keepalive_connections=KEEP_ALIVE, keepalive_expiry=KEEP_ALIVE_S
+            ),
+            headers={"accept-encoding": "identity"},
+            mounts=dict.fromkeys(NO_PROXY) if transport is None else None,
+        )
+    except ImportError:
+        problem = "a SOCKS proxy, which needs socksio: pip install socksio, or unset it"
+    except (ValueError, httpx.InvalidURL):
+        problem = "no address of a proxy that can be used; write it as http://host:port, or unset it"
+    raise UsageError(f"{' or '.join(_proxies()) or 'The proxy of this machine'} names {problem}.")
+
+
+def _proxies() -> list[str]:
+    """The variables that name a proxy. Their values may hold a password."""
+    names = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY")
+    return [name for each in names for name in (each, each.lower()) if os.environ.get(name)]
 
 
 class _Pool:
@@ -86,7 +121,7 @@ class Transport:
     def __init__(self, transport: httpx.AsyncBaseTransport | None = None) -> None:
         _tls()  # not in the first turn
         self._own = make_client(transport) if transport is not None else None
-        self._pool: _Pool | None = None
+        self._used: set[_Pool] = set()
         self._warming: asyncio.Task[None] | None = None
 
     def warm(self, url: str, prepare: Callable[[], Awaitable[None]]) -> None:
@@ -100,8 +135,8 @@ class Transport:
                 deadline.restart()
                 await prepare()
                 await (await self.client()).get(url)
-        except (httpx.HTTPError, TimeoutError, AgentRuntimeError) as error:
-            log.debug("%s was not reached beforehand: %s", url, type(error).__name__)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, AgentRuntimeError) as error:
+            log.debug("%s was not reached beforehand: %s", without_password(url), type(error).__name__)
 
     async def client(self) -> httpx.AsyncClient:
         """The client to ask with."""
@@ -114,21 +149,26 @@ class Transport:
                 del _pools[old]
             pool = _Pool()
             await pool.open()
-        if pool is not self._pool:
-            self._pool = pool
+        if pool not in self._used:
+            self._used.add(pool)
             pool.users += 1
         return pool.client
 
     async def aclose(self) -> None:
-        """Give the connections back."""
+        """Give the connections back.
+
+        An answer that is still on its way goes on where another model shares the pool; with the last model of a loop it is
+        cut off. The pool of another loop is not this one's to close: it ends with its loop.
+        """
         warming, self._warming = self._warming, None
         if warming is not None:
             warming.cancel()
             await asyncio.wait([warming])
-        pool, self._pool = self._pool, None
         if self._own is not None:
             await self._own.aclose()
-        if pool is not None:
+        loop = asyncio.get_running_loop()
+        while self._used:
+            pool = self._used.pop()
             pool.users -= 1
-            if not pool.users:
+            if not pool.users and _pools.get(loop) is pool:
                 await pool.close()

@@ -10,7 +10,7 @@ What they differ in, and what is done:
 * An answer is whole once it has given its finish reason or its end mark ``[DONE]``: some services lack one of them. One that
   has neither was cut off, and one that has only the mark and nothing else is empty; both are errors.
 * A usage without its two counts, or with some that are none, is no usage.
-* A service that does not stream answers with one document, which is read as one message.
+* A service that does not stream answers with one document, which is read as one message; Gemini's errors are in a list.
 """
 
 import json
@@ -77,7 +77,7 @@ class OpenAIAnswer(Answer[ChatChunk]):
         except (ValueError, RecursionError):
             raise self._service.broken("a message in it is no JSON") from None
         try:
-            return self._read(message)
+            return self._read(message[0] if message.__class__ is list and message else message)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise self._service.broken(f"a message in it has a form of its own ({payload[:200]!r})") from error
 
@@ -176,7 +176,7 @@ class OpenAIAnswer(Answer[ChatChunk]):
     def _other(self, index: int, choice: Mapping[str, Any]) -> None:
         """A choice behind the first is not spoken; it is given at the end, whole."""
         other = self._others.setdefault(index, {"index": index, "content": "", "finish_reason": ""})
-        delta = choice.get("delta") or {}
+        delta = choice.get("delta") or choice.get("message") or {}
         other["content"] += _text(delta.get("content"))
         other["finish_reason"] = choice.get("finish_reason") or other["finish_reason"]
         self.held += 1

@@ -11,7 +11,8 @@ import httpx
 from agent_runtime.errors import UsageError
 from agent_runtime.providers.http.exchange import Request
 from agent_runtime.providers.openai import services
-from agent_runtime.providers.openai.llm import OpenAILLM, Secret
+from agent_runtime.providers.openai.llm import OpenAILLM, Secret, as_headers, without_path
+from agent_runtime.providers.openai.request import Parameters
 from agent_runtime.types import APIConnectOptions
 
 log = logging.getLogger("agent_runtime.speech")
@@ -40,22 +41,23 @@ class AudioService(OpenAILLM):
         conn_options: APIConnectOptions,
         transport: httpx.AsyncBaseTransport | None,
     ) -> None:
-        given = base_url.strip().rstrip("/").removesuffix(path) if base_url else own_url
+        given = without_path(base_url, path) if isinstance(base_url, str) else base_url
         super().__init__(
             model,
             provider=provider,
             api_key=api_key,
-            base_url=given or None,
+            base_url=given or own_url or None,
             conn_options=conn_options,
             transport=transport,
         )
         query = urlencode(self._query)
         self.url = f"{self.base_url}{path}" + (f"?{query}" if query else "")
-        self._headers = dict(extra_headers or {})
+        self._headers = Parameters.of({"extra_headers": extra_headers}).extra_headers
+        as_headers(self._headers)
 
     async def post(self, content: bytes, content_type: str) -> Request:
         """What is sent."""
-        headers = {**await self.headers(), "accept": "*/*", "content-type": content_type, **self._headers}
+        headers = as_headers(await self.headers(), {"accept": "*/*", "content-type": content_type}, self._headers)
         return Request(self.url, headers, content)
 
 

@@ -1,25 +1,29 @@
 """Every service that speaks OpenAI's chat completions; which one is a row of `services.toml`."""
 
 import logging
+import math
 import os
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode, urlsplit
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import httpx
 
 from agent_runtime import __version__
 from agent_runtime.chat import FunctionCall
 from agent_runtime.errors import UsageError
+from agent_runtime.providers import ranges
 from agent_runtime.providers.http.exchange import Request
 from agent_runtime.providers.http.service import Service
+from agent_runtime.providers.http.sse import Framing
 from agent_runtime.providers.openai import services
 from agent_runtime.providers.openai.answer import OpenAIAnswer
+from agent_runtime.providers.openai.document import DocumentOrEvents
 from agent_runtime.providers.openai.messages import load_parts, messages
-from agent_runtime.providers.openai.request import Parameters, draw
+from agent_runtime.providers.openai.request import Parameters, check, draw
 from agent_runtime.providers.openai.services import ServiceRow
 from agent_runtime.providers.remote import Asked, RemoteLLM, RemoteStream
 from agent_runtime.providers.thinking import ThinkTags
@@ -36,6 +40,8 @@ Secret = str | Callable[[], str | Awaitable[str]]
 USER_AGENT = f"agent-runtime/{__version__}"
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_NO_HEADER = re.compile(r"[^\t -~]")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 log = logging.getLogger("agent_runtime.llm")
@@ -48,7 +54,8 @@ class OpenAILLM(RemoteLLM):
         model: as the service names it; where it is left out, the one that the service's row names.
         provider: a row of `services.toml`.
         api_key: else the row's variables are looked at.
-        base_url: else the row's variables, and then its own address. What follows ``/chat/completions`` is not needed.
+        base_url: else the row's variables, and then its own address. ``/chat/completions`` is not needed; a query in it
+            goes with each request.
         bearer_token: a token that goes as ``Authorization: Bearer`` where the key would go otherwise (Azure).
         placeholders: values for what stands in braces in the row's address; else variables of the environment.
         strict_tools: whether tools are sent in OpenAI's strict form; else what the row says.
@@ -65,6 +72,8 @@ class OpenAILLM(RemoteLLM):
     Raises:
         UsageError: a parameter, the address or the key is no such, or is missing.
     """
+
+    framing: ClassVar[type[Framing]] = DocumentOrEvents
 
     def __init__(
         self,
@@ -115,9 +124,14 @@ class OpenAILLM(RemoteLLM):
             row = replace(row, strict_tools=strict_tools)
         model = _model(model, row)
         self.row = row
-        self._fill = {"model": quote(model, safe=""), **{k: v for k, v in (placeholders or {}).items() if v}}
-        self.base_url = _address(base_url, row, self._fill)
-        self._query = {name: _filled(text, self._fill, row) for name, text in _query(row, extra_query).items()}
+        self._fill = {
+            "model": quote(model, safe=""),
+            **{k: v for k, v in ranges.mapping("placeholders", placeholders or None).items() if v},
+        }
+        self.base_url, query = _address(base_url, row, self._fill)
+        replaced = query | ranges.mapping("extra_query", extra_query or None)
+        own = {name: _filled(text, self._fill, row) for name, text in row.query.items() if name not in replaced}
+        self._query = own | query
         self._key, self._token = _secrets(api_key, bearer_token, row, self.base_url)
         variables = (*row.key_variables, *row.token_variables)
         service = Service(provider, model, next(iter(variables), ""))
@@ -151,8 +165,15 @@ class OpenAILLM(RemoteLLM):
             "service_tier": service_tier,
         }
         apart = {"extra_headers": extra_headers, "extra_body": extra_body, "extra_query": extra_query}
-        self.parameters: tuple[Mapping[str, Any], ...] = (extra_kwargs or {}, _given(named), _given(apart))
+        self.parameters: tuple[Mapping[str, Any], ...] = (
+            ranges.mapping("extra_kwargs", extra_kwargs or None),
+            _given(named),
+            _given(apart),
+        )
         """Layers of parameters, the later ones over the earlier."""
+        parameters = Parameters.of(*self.parameters)
+        check({**parameters.body, **parameters.extra_body})
+        as_headers(parameters.extra_headers)
         self._allow_private = allow_private
         self._noted: set[str] = set()
 
@@ -172,8 +193,9 @@ class OpenAILLM(RemoteLLM):
         conn_options: APIConnectOptions | None = None,
     ) -> RemoteStream:
         """Ask for an answer. What is given here counts before what was given to the constructor."""
+        extra_kwargs = ranges.mapping("extra_kwargs", extra_kwargs or None)
         if response_format is None:
-            response_format = Parameters.of(*self.parameters, extra_kwargs or {}).body.get("response_format")
+            response_format = Parameters.of(*self.parameters, extra_kwargs).body.get("response_format")
         return super().chat(
             chat_ctx=chat_ctx,
             tools=tools,
@@ -195,7 +217,7 @@ class OpenAILLM(RemoteLLM):
             if note not in self._noted:
                 self._noted.add(note)
                 log.warning("%s", note)
-        headers = {**await self.headers(), **parameters.extra_headers}
+        headers = as_headers({"content-type": "application/json"}, await self.headers(), parameters.extra_headers)
         query = urlencode({**self._query, **parameters.extra_query})
         url = f"{self.base_url}/chat/completions" + (f"?{query}" if query else "")
         return Request.of_json(url, headers, drawn.body)
@@ -218,11 +240,7 @@ class OpenAILLM(RemoteLLM):
     async def _said(self, secret: Secret) -> str:
         """The secret's text, which from now on stands in no message."""
         said = secret if isinstance(secret, str) else secret()
-        text = str(await said if isawaitable(said) else said).strip()
-        if not text or not text.isascii() or not text.isprintable():
-            raise UsageError(
-                f"The key for {self.row.provider} is empty or has characters that no key has; set it again, without quotes."
-            )
+        text = _key_text(await said if isawaitable(said) else said, self.row)
         if text not in self.service.secrets:
             first, *later = [*self.service.secrets, text]
             self.service.secrets[:] = [first, *later[-3:]]  # tokens come and go
@@ -248,7 +266,34 @@ def _model(model: Any, row: ServiceRow) -> str:
     return model
 
 
-def _address(base_url: str | None, row: ServiceRow, fill: Mapping[str, str]) -> str:
+def as_headers(*layers: Mapping[str, str]) -> dict[str, str]:
+    """Layers of headers, the later ones over the earlier, whatever the case of their names.
+
+    Raises:
+        UsageError: HTTP cannot carry one.
+    """
+    headers: dict[str, str] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+                raise UsageError(f"{name!r:.80} is no name of a header; it has letters, digits and hyphens.")
+            wrong = _NO_HEADER.search(value.strip())
+            if wrong is not None:
+                raise UsageError(f"The header {name!r} has {wrong[0]!r} in its value; it is one line of ASCII.")
+            headers[name.lower()] = value.strip()
+    return headers
+
+
+def without_path(url: str, path: str) -> str:
+    """An address without the end that is put behind it here anyway."""
+    address, mark, query = url.strip().partition("?")
+    return address.rstrip("/").removesuffix(path).rstrip("/") + mark + query
+
+
+def _address(base_url: Any, row: ServiceRow, fill: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Where requests go, and the query that stood there."""
+    if base_url is not None and base_url is not NOT_GIVEN and not isinstance(base_url, str):
+        raise UsageError(f"The base_url of {row.provider} is {base_url!r}; it is a text, as 'http://host:port/v1'.")
     given = base_url or next(
         (os.environ[name] for name in row.base_url_variables if os.environ.get(name)), row.base_url
     )
@@ -257,17 +302,34 @@ def _address(base_url: str | None, row: ServiceRow, fill: Mapping[str, str]) -> 
         raise UsageError(
             f"{row.provider} has no address of its own; give base_url='http://host:port/v1' or set {named}."
         )
-    address = _filled(given, fill, row).strip().rstrip("/").removesuffix("/chat/completions")
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    address = without_path(_filled(given, fill, row), "/chat/completions")
+    try:
+        parts = urlsplit(address)
+        is_one = parts.scheme in ("http", "https") and bool(httpx.URL(address).host) and parts.port != 0
+    except (ValueError, httpx.InvalidURL):
+        is_one = False
+    if not is_one or not address.isprintable() or " " in parts.netloc or "#" in address:
         raise UsageError(
-            f"The base_url of {row.provider} is '{address}'; it begins with http:// or https:// and a host."
+            f"The base_url of {row.provider} is {address!r}; it begins with http:// or https:// and a host, "
+            "as in 'http://host:8000/v1'."
         )
-    return address
+    return address.partition("?")[0].rstrip("/"), dict(parse_qsl(parts.query, keep_blank_values=True))
 
 
-def _query(row: ServiceRow, extra_query: Mapping[str, str] | None) -> dict[str, str]:
-    return {name: text for name, text in row.query.items() if name not in (extra_query or {})}
+def _key_text(key: Any, row: ServiceRow) -> str:
+    """A key as it is sent."""
+    if not isinstance(key, str):
+        raise UsageError(f"What gives the key for {row.provider} gave {_kind(key)}; it gives a text, the key.")
+    text = key.strip()
+    if not text or not text.isascii() or not text.isprintable() or text[0] in "'\"":
+        raise UsageError(
+            f"The key for {row.provider} is empty or has characters that no key has; set it again, without quotes."
+        )
+    return text
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else f"a value of the type {type(value).__name__}"
 
 
 def _filled(text: str, fill: Mapping[str, str], row: ServiceRow) -> str:
@@ -286,8 +348,11 @@ def _secrets(
     api_key: Secret | None, bearer_token: Secret | None, row: ServiceRow, base_url: str
 ) -> tuple[Secret | None, Secret | None]:
     """The key and the token. What is given counts, then what the environment has."""
+    for name, secret in _given({"api_key": api_key, "bearer_token": bearer_token}).items():
+        if not isinstance(secret, str) and not callable(secret):
+            raise UsageError(f"{name} is {_kind(secret)}; it is a text, or a function that gives one.")
     if bearer_token:
-        return None, bearer_token
+        return None, _checked(bearer_token, row)
     key = (
         api_key
         or next((os.environ[name] for name in row.key_variables if os.environ.get(name)), None)
@@ -295,17 +360,26 @@ def _secrets(
         or None
     )
     if key is not None:
-        return key, None
+        return _checked(key, row), None
     token = next((os.environ[name] for name in row.token_variables if os.environ.get(name)), None)
     if token is None and row.key_required and urlsplit(base_url).hostname not in _LOOPBACK:
         named = " or ".join((*row.key_variables, *row.token_variables))
         raise UsageError(f"{row.name} needs a key; set {named}, or give api_key.")
-    return None, token
+    return None, _checked(token, row) if token is not None else None
+
+
+def _checked(secret: Secret, row: ServiceRow) -> Secret:
+    """What is known now is looked at now."""
+    return _key_text(secret, row) if isinstance(secret, str) else secret
 
 
 def _options(
     options: APIConnectOptions | None, timeout: float | httpx.Timeout | None, max_retries: int | None, first: float
 ) -> APIConnectOptions:
     seconds = timeout.read if isinstance(timeout, httpx.Timeout) else timeout
+    if options and not isinstance(options, APIConnectOptions):
+        raise UsageError(f"conn_options is {options!r:.80}; it is an APIConnectOptions(...).")
     given = _given({"timeout": seconds, "max_retry": max_retries})
+    ranges.number("timeout", given.get("timeout"), 0, math.inf)  # that 0 and inf are none, the options say
+    ranges.whole("max_retries", given.get("max_retry"), 0)
     return replace(options or APIConnectOptions(first_token_timeout=first), **given)

@@ -23,6 +23,7 @@ from agent_runtime.chat import (
     FunctionCallOutput,
 )
 from agent_runtime.content import AudioContent, Content, FileContent, ImageContent, Loaded, TextContent
+from agent_runtime.errors import UsageError
 from agent_runtime.providers.turns import EMPTY, GO_ON
 
 if TYPE_CHECKING:
@@ -245,7 +246,7 @@ def _joined(texts: Sequence[str]) -> str:
 def _part(part: Content | JSON, loaded: Loaded | None, row: "ServiceRow") -> JSON | None:
     """A part in OpenAI's form; None for one of which nothing can be said here."""
     if isinstance(part, dict):
-        return part
+        return _known_there(part)
     if isinstance(part, TextContent):
         made: JSON | None = {"type": "text", "text": part.text} if part.text else None
     elif isinstance(part, ImageContent):
@@ -258,6 +259,16 @@ def _part(part: Content | JSON, loaded: Loaded | None, row: "ServiceRow") -> JSO
     if made is not None and row.cache_control and part.cache_control:
         made["cache_control"] = dict(part.cache_control)
     return made
+
+
+def _known_there(part: JSON) -> JSON:
+    """A part of a kind that the service may know."""
+    kind = part.get("type")
+    if not isinstance(kind, str) or not kind or len(part) == 1:
+        raise UsageError(
+            f"A message holds the part {part!r:.80}; write one like {{'type': 'text', 'text': ...}}, or ImageContent(...)."
+        )
+    return part
 
 
 def _sound(part: AudioContent, loaded: Loaded | None, row: "ServiceRow") -> JSON | None:

@@ -6,7 +6,7 @@ is known to be refused by a model (`services.toml`) is left out, renamed or brou
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import ref
@@ -16,12 +16,16 @@ from agent_runtime.providers import ranges
 from agent_runtime.providers.openai.services import ServiceRow
 from agent_runtime.providers.remote import Asked
 from agent_runtime.providers.schemas import ResponseSchema, loose, response_schema, strict_or_loose
-from agent_runtime.tools import FunctionTool, ProviderTool
+from agent_runtime.tools import FunctionTool, ProviderTool, ToolContext
 from agent_runtime.types import NOT_GIVEN
 
 JSON = dict[str, Any]
 
 MOST_STOPS = 4
+MOST_CHOICES = 128
+MOST_METADATA = 16
+"""Of the API."""
+
 APART = ("extra_body", "extra_headers", "extra_query")
 """What goes with a request besides its parameters."""
 
@@ -55,8 +59,16 @@ class Parameters:
                 body = {name: value for name, value in body.items() if name not in _ONE_LIMIT}
             body.update(given)
         for name in ("extra_headers", "extra_query"):
-            apart[name] = {key: str(value) for key, value in apart[name].items() if value is not None}
+            apart[name] = {
+                key: _plain(f"{name}[{key!r}]", value) for key, value in apart[name].items() if value is not None
+            }
         return cls({name: value for name, value in body.items() if value is not None}, **apart)
+
+
+def _plain(name: str, value: Any) -> str:
+    if not isinstance(value, str | int | float):
+        raise UsageError(f"{name} is {value!r:.80}; it is a text.")
+    return str(value)
 
 
 @dataclass(slots=True)
@@ -79,9 +91,8 @@ def draw(asked: Asked, parameters: Parameters, *, row: ServiceRow, model: str, m
     given: JSON = {"tool_choice": asked.tool_choice, "parallel_tool_calls": asked.parallel_tool_calls}
     chosen |= {name: value for name, value in given.items() if value is not None and value is not NOT_GIVEN}
     check({**chosen, **parameters.extra_body}, messages)
-    model = str(chosen.pop("model", model))
     drawn = Drawn({"model": model})
-    tools = [*_tools(asked.tools, row, drawn.notes), *raw_tools]
+    tools = _tools(asked.tools, raw_tools, row, drawn.notes)
     if tools and not row.tools:
         drawn.notes.append(f"{row.name} takes no tools: none are sent.")
         tools = []
@@ -111,8 +122,12 @@ def _is_number(low: float, high: float) -> Callable[[str, Any], object]:
     return lambda name, value: ranges.number(name, value, low, high)
 
 
-def _is_whole(low: int) -> Callable[[str, Any], object]:
-    return lambda name, value: ranges.whole(name, value, low)
+def _is_whole(low: int, high: int | None = None) -> Callable[[str, Any], object]:
+    def is_whole(name: str, value: Any) -> None:
+        if ranges.whole(name, value, low) is not None and high is not None and value > high:
+            raise UsageError(f"{name} is {value}; it is a whole number from {low} to {high}.")
+
+    return is_whole
 
 
 def _is_bool(name: str, value: Any) -> None:
@@ -129,13 +144,23 @@ def _is_stop(name: str, value: Any) -> None:
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not all(isinstance(each, str) and each for each in texts):
         raise UsageError(f"{name} is {value!r}; it is a text that is not empty, or a list of such.")
+    if not texts:
+        raise UsageError(f"{name} is {value!r}; name a text in it, or leave it out.")
     if len(texts) > MOST_STOPS:
         raise UsageError(f"{name} has {len(texts)} texts; {MOST_STOPS} is the most.")
 
 
-def _is_top_logprobs(name: str, value: Any) -> None:
-    if ranges.whole(name, value, 0) > 20:
-        raise UsageError(f"{name} is {value}; it is a whole number from 0 to 20.")
+def _is_metadata(name: str, value: Any) -> None:
+    entries = ranges.mapping(name, value)
+    if not all(isinstance(each, str) for entry in entries.items() for each in entry):
+        raise UsageError(f"{name} is {value!r:.80}; its names and values are texts.")
+    if len(entries) > MOST_METADATA:
+        raise UsageError(f"{name} has {len(entries)} entries; {MOST_METADATA} is the most.")
+
+
+def _is_modalities(name: str, value: Any) -> None:
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(each, str) and each for each in value):
+        raise UsageError(f"{name} is {value!r:.80}; it is a list of texts, as ['text', 'audio'].")
 
 
 def _is_logit_bias(name: str, value: Any) -> None:
@@ -166,13 +191,14 @@ _CHECKS: Mapping[str, Callable[[str, Any], object]] = {
     "max_completion_tokens": _is_whole(1),
     "frequency_penalty": _is_number(-2, 2),
     "presence_penalty": _is_number(-2, 2),
-    "seed": _is_whole(-(2**63)),
+    "seed": _is_whole(-(2**63), 2**63 - 1),
     "stop": _is_stop,
-    "n": _is_whole(1),
+    "n": _is_whole(1, MOST_CHOICES),
     "logprobs": _is_bool,
-    "top_logprobs": _is_top_logprobs,
+    "top_logprobs": _is_whole(0, 20),
     "logit_bias": _is_logit_bias,
     "parallel_tool_calls": _is_bool,
+    "tools": lambda _, value: _raw_tools(value),
     "tool_choice": _is_tool_choice,
     "add_generation_prompt": _is_bool,
     "continue_final_message": _is_bool,
@@ -180,12 +206,17 @@ _CHECKS: Mapping[str, Callable[[str, Any], object]] = {
     "store": _is_bool,
     "user": _is_text,
     "service_tier": _is_text,
-    "metadata": ranges.mapping,
+    "metadata": _is_metadata,
+    "modalities": _is_modalities,
+    "verbosity": _is_text,
+    "safety_identifier": _is_text,
+    "prompt_cache_key": _is_text,
+    "prompt_cache_retention": _is_text,
     "stream_options": ranges.mapping,
 }
 
 
-def check(chosen: Mapping[str, Any], messages: Sequence[JSON]) -> None:
+def check(chosen: Mapping[str, Any], messages: Sequence[JSON] = ()) -> None:
     """What is known of single parameters, and of what they need from each other.
 
     Raises:
@@ -200,6 +231,10 @@ def check(chosen: Mapping[str, Any], messages: Sequence[JSON]) -> None:
     if "messages" in chosen or chosen.get("stream", True) is not True:
         raise UsageError(
             "messages and stream cannot be given: the messages are those of chat_ctx, and answers are streamed."
+        )
+    if "model" in chosen:
+        raise UsageError(
+            f"model is {chosen['model']!r} among the parameters; give it to the model itself, by whose name it is billed."
         )
     if all(chosen.get(name) is not None for name in _ONE_LIMIT):
         raise UsageError("max_tokens and max_completion_tokens are both given; keep max_completion_tokens.")
@@ -235,14 +270,31 @@ def _raw_tools(tools: Any) -> list[JSON]:
         return []
     if not isinstance(tools, Sequence) or not all(isinstance(tool, Mapping) for tool in tools):
         raise UsageError(f"tools is {tools!r:.80}; in extra_kwargs it is a list of dictionaries.")
-    _check_json("tools", tools)
-    return [dict(tool) for tool in tools]
+    return [_raw_tool(tool) for tool in tools]
 
 
-def _tools(tools: Sequence[FunctionTool | ProviderTool], row: ServiceRow, notes: list[str]) -> list[JSON]:
-    made = [
-        _provider_tool(tool, row) if isinstance(tool, ProviderTool) else _function(tool, row, notes) for tool in tools
-    ]
+def _raw_tool(tool: Mapping[str, Any]) -> JSON:
+    """One that is written as the service has it. Of what the service itself runs, nothing is known here."""
+    _check_json("tools", tool)
+    if "function" in tool or tool.get("type") == "function":
+        function = tool.get("function")
+        name = function.get("name") if isinstance(function, Mapping) else None
+        if not isinstance(name, str) or not name:
+            raise UsageError(
+                f"A tool has no name: {dict(tool)!s:.80}; write {{'type': 'function', 'function': {{'name': ...}}}}."
+            )
+    elif not tool:
+        raise UsageError("A tool is {}; write {'type': 'function', 'function': {'name': ...}}.")
+    return dict(tool)
+
+
+def _tools(given: Any, raw_tools: Sequence[JSON], row: ServiceRow, notes: list[str]) -> list[JSON]:
+    """The tools of a request, in any form in which they are given, as they are sent."""
+    if isinstance(given, ToolContext):
+        given = given.all_tools
+    if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
+        raise UsageError(f"tools is {given!r:.80}; it is a list of tools.")
+    made = [*(_tool(tool, row, notes) for tool in given), *raw_tools]
     names = [tool["function"]["name"] for tool in made if "function" in tool]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -250,6 +302,16 @@ def _tools(tools: Sequence[FunctionTool | ProviderTool], row: ServiceRow, notes:
             f"There are two tools '{twice}'; give one of them another name, as in @function_tool(name=...)."
         )
     return made
+
+
+def _tool(tool: Any, row: ServiceRow, notes: list[str]) -> JSON:
+    if isinstance(tool, FunctionTool):
+        return _function(tool, row, notes)
+    if isinstance(tool, ProviderTool):
+        return _provider_tool(tool, row)
+    if isinstance(tool, Mapping):
+        return _raw_tool(tool)
+    raise UsageError(f"{tool!r:.80} is no tool; put @function_tool above the function.")
 
 
 _described: dict[tuple[int, bool], tuple["ref[FunctionTool]", JSON, str]] = {}

@@ -156,6 +156,8 @@ def row(provider: str) -> ServiceRow:
         UsageError: there is none, or the file of overrides is wrong.
     """
     known = rows()
+    if not isinstance(provider, str):
+        raise UsageError(f"The provider is {provider!r:.80}; it is the name of a service, as 'openai'.")
     if provider not in known:
         raise UsageError(f"There is no service '{provider}'. {_near(provider, known)}")
     return known[provider]

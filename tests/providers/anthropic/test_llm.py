@@ -598,3 +598,26 @@ def test_c3_livekits_names_and_options() -> None:
         "claude-3-5-sonnet-20241022",
         "anthropic/claude-3-5-sonnet-20241022",
     )
+
+
+# The key
+
+
+def test_a_key_that_was_copied_with_its_line_end_is_sent_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", " sk-SECRET12345\n")
+    llm, service = model(api_key=None)
+    collect(llm)
+    assert service.requests[0].headers["x-api-key"] == "sk-SECRET12345"
+    assert llm.service.secrets == ["sk-SECRET12345"]
+
+
+@pytest.mark.parametrize("key", ["sk-SECRET\n12345", "sk-SECRET\u00e912345", "sk-SECRET\u200b12345"])
+def test_a_key_that_no_header_carries_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(UsageError, match=r"^The key for anthropic \(ANTHROPIC_API_KEY") as caught:
+        model(api_key=key)
+    assert "SECRET" not in str(caught.value)
+
+
+def test_a_key_of_blanks_is_none() -> None:
+    with pytest.raises(UsageError, match="anthropic needs a key"):
+        model(api_key=" \n")

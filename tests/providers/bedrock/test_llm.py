@@ -532,3 +532,33 @@ def test_c3_livekits_names_and_options() -> None:
     )
     assert collect(llm).text == "Hello."
     assert operation().name == "ConverseStream"
+
+
+# The keys
+
+
+def test_keys_that_were_copied_with_their_line_end_are_used_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "bedrock-SECRET\r\n")
+    llm, service = model(api_key=None, api_secret=None)
+    collect(llm)
+    assert service.requests[0].headers["authorization"] == "Bearer bedrock-SECRET"
+    llm, service = model(api_key="AKIATEST\n", api_secret="very-secret\n", session_token="token\n")
+    collect(llm)
+    assert "Credential=AKIATEST/" in service.requests[0].headers["authorization"]
+    assert service.requests[0].headers["x-amz-security-token"] == "token"
+    assert llm.service.secrets[:2] == ["very-secret", "token"]
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"bearer_token": "SEC\nRET"}, "AWS_BEARER_TOKEN_BEDROCK"),
+        ({"api_key": "SEC\nRET"}, "AWS_ACCESS_KEY_ID"),
+        ({"api_secret": "SEC\nRET"}, "AWS_SECRET_ACCESS_KEY"),
+        ({"session_token": "SEC\u00e9RET"}, "AWS_SESSION_TOKEN"),
+    ],
+)
+def test_keys_that_no_header_carries_are_refused_and_not_shown(options: dict[str, str], name: str) -> None:
+    with pytest.raises(UsageError, match=f"^bedrock's .*{name}.* has characters that no key has") as caught:
+        model(**options)
+    assert "SEC" not in str(caught.value).replace("AWS_SECRET_ACCESS_KEY", "")

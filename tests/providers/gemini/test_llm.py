@@ -547,3 +547,48 @@ def test_an_answer_is_over_when_it_says_why_it_ended_though_the_connection_stays
     said, seconds = virtual.run(ask())
     assert said == "Hello there."
     assert seconds <= 1.0
+
+
+# The key
+
+
+def test_a_key_that_was_copied_with_its_line_end_is_sent_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", "AIzaSECRET12345\n")
+    llm, service = gemini(api_key=None)
+    collect(llm)
+    assert service.requests[0].headers["x-goog-api-key"] == "AIzaSECRET12345"
+    assert llm.service.secrets == ["AIzaSECRET12345"]
+
+
+@pytest.mark.parametrize("key", ["AIzaSECRET\n12345", "AIzaSECRET\u00e912345"])
+def test_a_key_that_no_header_carries_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(UsageError, match=r"^Gemini's key \(GEMINI_API_KEY or GOOGLE_API_KEY or api_key") as caught:
+        gemini(api_key=key)
+    assert "SECRET" not in str(caught.value)
+
+
+def test_an_embedding_whose_request_cannot_be_sent_says_so_at_once() -> None:
+    class Refused(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            raise httpx.LocalProtocolError("Illegal header value b'other-SECRET'")
+
+    async def main() -> None:
+        llm = GeminiLLM("gemini-embedding-001", api_key="key-1234567", transport=Refused())
+        with pytest.raises(UsageError, match="cannot be sent") as caught:
+            await llm.embed(["Hello"])
+        assert "SECRET" not in str(caught.value)
+        await llm.aclose()
+
+    virtual.run(main())
+
+
+def test_an_embedding_that_is_led_elsewhere_says_where() -> None:
+    async def main() -> None:
+        led = httpx.Response(302, headers={"location": "https://elsewhere.test/"})
+        llm = GeminiLLM("gemini-embedding-001", api_key="key-1234567", transport=Scripted(led))
+        with pytest.raises(APIStatusError, match=r"to https://elsewhere\.test/ \(status 302\)") as caught:
+            await llm.embed(["Hello"])
+        assert caught.value.fault == "request"
+        await llm.aclose()
+
+    virtual.run(main())

@@ -229,3 +229,12 @@ def test_d28_a_stream_of_sound_in_a_chat_is_refused() -> None:
 def test_d28_the_names_that_users_know() -> None:
     assert plugin.TTS is GeminiTTS
     assert plugin.LLM.__name__ == "GeminiLLM"
+
+
+def test_a_key_with_a_line_end_is_sent_without_and_one_that_no_header_carries_is_not_shown() -> None:
+    tts, service = voice(sounds(SOUND), api_key="AIzaSECRET12345\n")
+    spoken(tts)
+    assert service.requests[0].headers["x-goog-api-key"] == "AIzaSECRET12345"
+    with pytest.raises(UsageError, match=r"^Gemini's key") as caught:
+        voice(api_key="AIzaSECRET\n12345")
+    assert "SECRET" not in str(caught.value)

@@ -335,3 +335,14 @@ def test_d28_the_voice_is_at_vertex_too() -> None:
     tts = GeminiTTS(vertexai=True, project="p-1", credentials=lambda: "ya29.token", transport=service)
     assert base64.b64encode(b"".join(frame.data for frame in spoken(tts))) == base64.b64encode(SOUND)
     assert service.requests[0].url.path.endswith("models/gemini-2.5-flash-preview-tts:streamGenerateContent")
+
+
+def test_a_token_with_a_line_end_is_sent_without_and_one_that_no_header_carries_is_not_shown() -> None:
+    llm, service = vertex(SAID, project="p", credentials=lambda: "ya29.SECRET\n")
+    collect(llm)
+    assert service.requests[0].headers["authorization"] == "Bearer ya29.SECRET"
+    llm, service = vertex(SAID, project="p", credentials=lambda: "ya29.SEC\nRET")
+    with pytest.raises(UsageError, match=r"^The token for Vertex AI has characters that no key has") as caught:
+        collect(llm)
+    assert "SEC" not in str(caught.value)
+    assert service.requests == []

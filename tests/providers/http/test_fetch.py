@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -299,3 +300,14 @@ class TestBounds:
     def test_nothing_of_the_body_is_empty(self) -> None:
         with pytest.raises(UsageError, match="is empty"):
             fetch("https://h.test/", lambda request: httpx.Response(200))
+
+
+def test_a_password_in_an_address_is_not_shown() -> None:
+    def nobody(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("no way to https://me:hunter2@h.test/")
+
+    for answer in (nobody, lambda request: httpx.Response(404)):
+        with pytest.raises((APIConnectionError, APIStatusError), match=r"https://\*\*\*@h\.test/a\.png") as caught:
+            fetch("https://me:hunter2@h.test/a.png", answer)
+        assert "hunter2" not in "".join(traceback.format_exception_only(caught.value))
+        assert caught.value.__cause__ is None

@@ -1,11 +1,12 @@
 import json
 from typing import Any
 
+import httpx
 import pytest
 
 from agent_runtime import virtual
-from agent_runtime.errors import APIError, APIStatusError
-from agent_runtime.providers.http.service import Service
+from agent_runtime.errors import APIError, APIStatusError, UsageError
+from agent_runtime.providers.http.service import Service, cleaned_key
 
 KEY = "sk-very-secret"
 
@@ -136,3 +137,45 @@ def test_connection_and_silence_and_broken_answers() -> None:
         assert (error.fault, error.retryable, error.provider, error.model) == ("network", True, "groq", "llama-9")
     broken: APIError = service().broken("no JSON")
     assert (broken.fault, broken.retryable) == ("answer", True)
+
+
+@pytest.mark.parametrize("key", ["sk-'quote\\back", "sk-line\nend", "sk/with/slashes", 'sk-"double"'])
+def test_no_secret_is_left_however_it_is_written(key: str) -> None:
+    asked = Service("groq", "llama-9", secrets=[key])
+    for written in (key, repr(key), repr(key.encode()), json.dumps(key), json.dumps(key).replace("/", "\\/")):
+        assert "***" in asked.redacted(f"it was {written}")
+        assert all(part not in asked.redacted(f"it was {written}") for part in ("quote", "line", "slashes", "double"))
+    escaped = "".join(f"\\u{ord(letter):04x}" for letter in key)
+    for body in (f'{{"error": {{"message": "bad {escaped}", "{escaped}": ["{escaped}"]}}}}', f'["{escaped}"]'):
+        error = asked.refused(400, {}, body.encode())
+        assert key not in str(error)
+        assert "***" in str(error)
+        assert key not in str(error.body)
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"error":' * 100_000, b"[" * 700 + b"]" * 700])
+def test_a_refusal_that_is_nested_too_deep_is_a_refusal(body: bytes) -> None:
+    error = refused(400, body)
+    assert (error.status_code, error.fault) == (400, "request")
+    assert len(str(error)) < 500
+
+
+def test_a_password_in_an_address_is_not_shown() -> None:
+    url = "http://me:hunter2@host.test/v1"
+    for error in (
+        service().unreachable(OSError(f"no way to {url}"), url, begun=False),
+        service().broken(url),
+        service().lost(httpx.UnsupportedProtocol(url), url, begun=False),
+    ):
+        assert "hunter2" not in str(error)
+        assert "://***@host.test/v1" in str(error)
+    assert service().redacted("https://host.test/a@b and c@d") == "https://host.test/a@b and c@d"
+
+
+def test_a_key_is_cleaned_and_one_that_no_header_carries_is_not_shown() -> None:
+    assert cleaned_key(" sk-1234\r\n", "The key") == "sk-1234"
+    assert cleaned_key("\n", "The key") == ""
+    for wrong in ("sk-SECRET\n12345", "sk-SECRET\u00e9", "sk-SECRET\x7f", "sk-SECRET\u2028x"):
+        with pytest.raises(UsageError, match=r"^The key has characters that no key has") as caught:
+            cleaned_key(wrong, "The key")
+        assert "SECRET" not in str(caught.value)

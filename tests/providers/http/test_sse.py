@@ -59,3 +59,10 @@ def test_an_endless_line_and_an_endless_event_are_refused(monkeypatch: pytest.Mo
     with pytest.raises(TooLong, match="an event of more than 100"):
         events(*[b"data: xxxxxxxxxxxxxxxx\n"] * 20)
     assert len(events(*[b"data: xxxxxxxxxxxxxxxx\n\n"] * 20)) == 20
+
+
+@pytest.mark.parametrize("cut", range(12))
+def test_a_byte_order_mark_is_no_part_of_the_first_line(cut: int) -> None:
+    data = b"\xef\xbb\xbfdata: one\n\ndata: \xef\xbb\xbftwo\n\n"
+    events = ServerSentEvents()
+    assert [*events.feed(data[:cut]), *events.feed(data[cut:]), *events.end()] == [b"one", b"\xef\xbb\xbftwo"]

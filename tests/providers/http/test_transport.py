@@ -2,12 +2,15 @@
 
 import asyncio
 import gc
+import sys
 import warnings
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import httpx
 import pytest
 
+from agent_runtime.errors import UsageError
 from agent_runtime.providers.http import transport
 from agent_runtime.providers.http.transport import Transport
 
@@ -95,3 +98,96 @@ def test_a_way_of_ones_own_is_not_shared() -> None:
         assert not len(transport._pools)
 
     asyncio.run(main())
+
+
+def test_a_model_that_moves_between_loops_gives_all_back() -> None:
+    one, two = Transport(), Transport()
+
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    try:
+        pools: list[transport._Pool] = []
+        for loop in (first, second, first):
+            loop.run_until_complete(with_client(one, two, pools))
+        assert pools[0] is pools[2] is not pools[1]
+        assert [pool.users for pool in pools] == [2, 2, 2]
+        first.run_until_complete(one.aclose())
+        assert [pool.users for pool in pools[:2]] == [1, 1]
+        first.run_until_complete(two.aclose())
+        assert [pool.users for pool in pools[:2]] == [0, 0]
+        assert pools[0].client.is_closed
+        assert list(transport._pools) == [second]  # not this loop's to close: it ends with its own
+        second.run_until_complete(second.shutdown_asyncgens())
+        assert pools[1].client.is_closed
+    finally:
+        first.close()
+        second.close()
+    assert not len(transport._pools)
+
+
+async def with_client(one: Transport, two: Transport, pools: list[transport._Pool]) -> None:
+    assert await one.client() is await two.client()
+    pools.append(transport._pools[asyncio.get_running_loop()])
+
+
+def test_closing_one_model_leaves_the_answers_of_a_shared_pool() -> None:
+    async def use(url: str) -> None:
+        first, second = Transport(), Transport()
+        await second.client()
+        client = await first.client()
+        async with client.stream("GET", url) as response:
+            await first.aclose()
+            assert await response.aread() == b"ok"
+        await second.aclose()
+
+    assert asyncio.run(with_server(use)) == (1, 0)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "0.0.0.0", "[::1]", "models.localhost"])
+def test_this_machine_is_asked_without_a_proxy(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a proxy is set that is not there, this machine is asked all the same, and others are not."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+
+    async def main() -> None:
+        async with transport.make_client() as client:
+            for scheme in ("http", "https"):
+                direct, proxied = (
+                    client._transport_for_url(httpx.URL(f"{scheme}://{each}:1/")) for each in (host, "api.test")
+                )
+                assert direct is client._transport
+                assert proxied is not client._transport
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("socks5://me:hunter2@127.0.0.1:9", "^ALL_PROXY names a SOCKS proxy, which needs socksio"),
+        ("gopher://me:hunter2@127.0.0.1:9", "^ALL_PROXY names no address of a proxy that can be used"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_named(value: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv("ALL_PROXY", value)
+    with pytest.raises(UsageError, match=message) as caught:
+        transport.make_client()
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("found", [None, b"no certificate"])
+def test_certificates_that_cannot_be_read_are_named(
+    found: bytes | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "certificates.pem"
+    if found is not None:
+        file.write_bytes(found)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    transport._tls.cache_clear()
+    with pytest.raises(UsageError, match=r"^SSL_CERT_FILE is '.*certificates\.pem', from where no certificates can be"):
+        Transport()

@@ -1,6 +1,7 @@
 """Answers of OpenAI's wire, as services really send them. The rules are those of the reference, section 2C."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -9,6 +10,9 @@ from hypothesis import strategies as st
 
 from agent_runtime.errors import APIError, APIStatusError
 from agent_runtime.llm import CompletionUsage
+from agent_runtime.providers.http.service import Service
+from agent_runtime.providers.http.sse import ServerSentEvents
+from agent_runtime.providers.openai.answer import OpenAIAnswer
 from tests.providers.openai_wire import (
     DONE,
     HELLO,
@@ -392,3 +396,47 @@ def test_whatever_json_comes_is_an_answer_or_a_typed_error(messages: list[Any]) 
         if chunk.delta is not None:
             assert chunk.delta.content is None or isinstance(chunk.delta.content, str)
             assert all(isinstance(json.loads(call.arguments), object) for call in chunk.delta.tool_calls)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {},
+        {"prompt_tokens": 9},
+        {"completion_tokens": 9, "total_tokens": 9},
+        {"prompt_tokens": math.nan, "completion_tokens": 5},
+        {"prompt_tokens": math.inf, "completion_tokens": 5},
+        {"prompt_tokens": 9, "completion_tokens": -5},
+        {"prompt_tokens": True, "completion_tokens": 5},
+        {"prompt_tokens": "9", "completion_tokens": 5},
+        {"prompt_tokens": None, "completion_tokens": None, "total_tokens": 14},
+    ],
+)
+def test_a_usage_that_counts_nothing_is_none(usage: dict[str, Any]) -> None:
+    assert all(chunk.usage is None for chunk in read(said("a"), STOP, {"choices": [], "usage": usage}, DONE))
+    counted: Message = {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 5.0}}
+    usages = [
+        each.usage for each in read(said("a"), STOP, counted, {"choices": [], "usage": usage}, DONE) if each.usage
+    ]
+    assert usages == [CompletionUsage(5, 9, 14)]
+
+
+def test_a_detail_that_is_no_count_is_nothing() -> None:
+    usage = {"prompt_tokens": 9, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": -4}}
+    assert read(said("a"), STOP, {"choices": [], "usage": usage}, DONE)[-1].usage == CompletionUsage(5, 9, 14)
+
+
+@pytest.mark.parametrize("messages", [[DONE], [called(fragment('{"a": 1', name="pay", index=0)), DONE]])
+def test_a_mark_does_not_make_a_broken_answer_whole(messages: list[Message]) -> None:
+    answer = OpenAIAnswer(Service("openai", "m"))
+    *before, mark = ServerSentEvents().feed(events(messages))
+    for payload in before:
+        answer.feed(payload)
+    with pytest.raises(APIError):
+        answer.feed(mark)
+    assert not answer.whole
+
+
+def test_a_picture_is_an_answer() -> None:
+    chunks = read(said(images=[{"image_url": {"url": "data:image/png;base64,AA=="}}]), DONE)
+    assert extra_of(chunks, "images") == [["data:image/png;base64,AA=="]]

@@ -21,6 +21,7 @@ from agent_runtime.errors import (
 from agent_runtime.providers.http.exchange import LINGER_S
 from agent_runtime.providers.openai import services
 from agent_runtime.providers.openai.llm import OpenAILLM
+from agent_runtime.session import AgentSession
 from agent_runtime.tools import function_tool
 from agent_runtime.types import NOT_GIVEN, APIConnectOptions
 from tests.providers.openai_wire import DONE, HELLO, Recorder, ask, called, events, fragment, hello, said
@@ -366,3 +367,137 @@ def test_a_key_is_one_line_of_ascii() -> None:
     with pytest.raises(UsageError, match="has characters that no key has") as caught:
         asked(made(Recorder(), api_key="sk-\nsecret"))
     assert "secret" not in str(caught.value)
+
+
+# What is wrong is said before anything is sent
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [said("Moment."), called(fragment('{"amount": 1', name="pay", index=0, id="a")), DONE],
+        [called(fragment("{}", index=0, id="a")), DONE],
+        [DONE],
+        [said("Hi.", finish="stop"), called(fragment('{"amount": 1', name="pay", index=0, id="a")), DONE],
+    ],
+    ids=["half a call", "a call without a name", "nothing", "half a call behind the end"],
+)
+def test_a_broken_answer_that_ends_with_the_mark_is_broken(messages: Any) -> None:
+    with pytest.raises(APIError) as caught:
+        asked(made(Recorder(messages), conn_options=APIConnectOptions(max_retry=0)))
+    assert caught.value.fault == "answer"
+
+
+def test_a_document_instead_of_a_stream_is_read() -> None:
+    call = {"id": "a", "type": "function", "function": {"name": "book", "arguments": '{"day": "Monday"}'}}
+    message = {"role": "assistant", "content": "One moment.", "tool_calls": [call]}
+    document = {
+        "id": "c1",
+        "object": "chat.completion",
+        "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}],
+        "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7},
+    }
+    response = asked(made(Recorder(httpx.Response(200, json=document))), tools=[book])
+    assert response.text == "One moment."
+    assert [(each.name, each.arguments) for each in response.tool_calls] == [("book", '{"day": "Monday"}')]
+    assert response.usage is not None
+    assert response.usage.total_tokens == 7
+
+
+@pytest.mark.parametrize("form", [lambda error: error, lambda error: [error]], ids=["OpenAI's", "Gemini's"])
+def test_an_error_in_a_document_is_an_error(form: Any) -> None:
+    document = form({"error": {"message": "No such deployment.", "code": 404}})
+    with pytest.raises(APIStatusError, match="No such deployment") as caught:
+        asked(made(Recorder(httpx.Response(200, json=document))))
+    assert caught.value.status_code == 404
+
+
+def test_headers_of_ones_own_take_the_place_of_ours() -> None:
+    wire = Recorder()
+    given = {"Authorization": "Bearer other", "Content-Type": "application/json; v=1", "User-Agent": "mine"}
+    asked(made(wire, extra_headers=given), extra_kwargs={"extra_headers": {"AUTHORIZATION": "Bearer third"}})
+    sent = wire.requests[0].headers
+    assert sent.get_list("authorization") == ["Bearer third"]
+    assert sent.get_list("content-type") == ["application/json; v=1"]
+    assert sent.get_list("user-agent") == ["mine"]
+
+
+@pytest.mark.parametrize("headers", [{"x-a": "b\nc"}, {"x-a": "☃"}, {"x a": "b"}, {"": "b"}, {"x-a": ["b"]}, {3: "b"}])
+def test_a_header_that_http_cannot_carry_is_refused(headers: Any) -> None:
+    with pytest.raises(UsageError, match="header"):
+        made(Recorder(), extra_headers=headers)
+    wire = Recorder()
+    with pytest.raises(UsageError, match="header"):
+        asked(made(wire), extra_kwargs={"extra_headers": headers})
+    assert not wire.requests
+
+
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    ("temperature", {"temperature": 3}, "temperature is 3; "),
+    ("max_tokens", {"max_tokens": 0}, "max_tokens is 0; "),
+    ("extra_body", {"extra_body": "foo"}, "extra_body is 'foo'; "),
+    ("extra_query", {"extra_query": 5}, "extra_query is 5; "),
+    ("extra_kwargs", {"extra_kwargs": "x"}, "extra_kwargs is 'x'; "),
+    ("model", {"extra_kwargs": {"model": "gpt-5"}}, "model is 'gpt-5' among the parameters"),
+    ("timeout", {"timeout": "5"}, "timeout is '5'; "),
+    ("no_timeout", {"timeout": 0}, "timeout is 0; "),
+    ("max_retries", {"max_retries": 1.5}, "max_retries is 1.5; "),
+    ("base_url", {"base_url": 5}, "base_url of openai is 5; "),
+    ("port", {"base_url": "http://x:99999/v1"}, "base_url of openai is 'http://x:99999/v1'; "),
+    ("port_of_letters", {"base_url": "http://x:abc/v1"}, "base_url of openai is 'http://x:abc/v1'; "),
+    ("nul", {"base_url": "http://x\0y/v1"}, "base_url of openai is "),
+    ("bracket", {"base_url": "http://[::1/v1"}, "base_url of openai is "),
+    ("fragment", {"base_url": "http://x/v1#y"}, "base_url of openai is "),
+    ("api_key", {"api_key": 5}, "api_key is a value of the type int; "),
+    ("bearer_token", {"bearer_token": 5}, "bearer_token is a value of the type int; "),
+    ("conn_options", {"conn_options": 3}, "conn_options is 3; "),
+    ("placeholders", {"placeholders": 3}, "placeholders is 3; "),
+    ("provider", {"provider": ["openai"]}, "The provider is ['openai']; "),
+    ("quotes", {"api_key": '"sk-secret"'}, "without quotes"),
+    ("newline", {"api_key": "sk-\nsecret"}, "without quotes"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), [pytest.param(*rest, id=name) for name, *rest in WRONG])
+def test_a_wrong_option_is_refused_when_the_model_is_made(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        made(Recorder(), **options)
+    assert message in str(caught.value)
+    assert "sk-" not in str(caught.value)
+
+
+@pytest.mark.parametrize("query", ["temperature=3", "max_tokens=0", "extra_body=foo", "n=500"])
+def test_a_wrong_option_in_a_descriptor_is_refused_when_the_session_is_made(
+    query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-key")
+    with pytest.raises(UsageError, match=query.partition("=")[0]):
+        AgentSession(llm=f"openai/gpt-4.1?{query}")
+
+
+def test_a_function_that_gives_no_key_is_told_of() -> None:
+    wire = Recorder()
+    nothing: Any = lambda: None  # noqa: E731
+    with pytest.raises(UsageError, match="gave None"):
+        asked(made(wire, api_key=nothing))
+    assert not wire.requests
+
+
+def test_a_query_in_the_address_goes_with_each_request() -> None:
+    wire = Recorder()
+    llm = made(wire, base_url="http://house.test/v1/chat/completions?api-version=7&x=y", extra_query={"x": "z"})
+    asked(llm)
+    assert str(wire.requests[0].url) == "http://house.test/v1/chat/completions?api-version=7&x=z"
+    assert llm.base_url == "http://house.test/v1"
+
+
+def test_extra_kwargs_of_a_call_are_a_dictionary() -> None:
+    llm = made(Recorder())
+    with pytest.raises(UsageError, match="extra_kwargs is 'x'"):
+        llm.chat(chat_ctx=hello(), extra_kwargs="x")  # type: ignore[arg-type]
+
+
+def test_what_is_not_given_is_none() -> None:
+    names = ("extra_kwargs", "extra_query", "extra_headers", "placeholders", "timeout", "max_retries", "conn_options")
+    nothing: dict[str, Any] = dict.fromkeys((*names, "base_url", "bearer_token"), NOT_GIVEN)
+    assert asked(made(Recorder(), **nothing), extra_kwargs=NOT_GIVEN).text == "Hello."

@@ -21,8 +21,8 @@ from agent_runtime.providers.openai.messages import load_parts, messages
 from agent_runtime.providers.openai.services import ServiceRow, row, rows
 
 PLAIN = ServiceRow(provider="plain", developer_role=True)
-PNG = b"\x89PNG\r\n\x1a\n rest"
-PNG_URI = "data:image/png;base64,iVBORw0KGgogcmVzdA=="
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
+PNG_URI = "data:image/png;base64,iVBORw0KGgoAAAAAAAAAAAAAAAAAAAAAAAAAAA=="
 
 
 def user(text: str, **rest: Any) -> ChatMessage:
@@ -363,3 +363,15 @@ def test_nothing_that_was_said_is_lost(chat_ctx: ChatContext) -> None:
         for part in message.content:
             if isinstance(part, str) and part.strip():
                 assert json.dumps(part, ensure_ascii=False)[1:-1] in made
+
+
+@pytest.mark.parametrize("part", [{}, {"type": "bogus"}, {"type": None, "text": "a"}, {"text": "a"}])
+def test_a_part_that_is_none_is_refused(part: dict[str, Any]) -> None:
+    with pytest.raises(UsageError) as caught:
+        told(ChatMessage(role="user", content=[part, "What is it?"]))
+    assert str(part) in str(caught.value)
+
+
+def test_a_part_of_a_kind_that_only_the_service_knows_is_sent() -> None:
+    video = {"type": "video_url", "video_url": {"url": "https://x.test/a.mp4"}}
+    assert video in told(ChatMessage(role="user", content=[video, "What is it?"]))[0]["content"]

@@ -9,7 +9,7 @@ from agent_runtime.errors import UsageError
 from agent_runtime.providers.openai.request import Drawn, Parameters, draw
 from agent_runtime.providers.openai.services import row
 from agent_runtime.providers.remote import Asked
-from agent_runtime.tools import FunctionTool, ProviderTool, function_tool
+from agent_runtime.tools import FunctionTool, ProviderTool, ToolContext, function_tool
 from agent_runtime.types import NOT_GIVEN
 from tests.providers.openai_wire import hello
 
@@ -119,6 +119,16 @@ WRONG: list[tuple[str, str, Any, str]] = [
     ("a8", "anything", [math.inf], "JSON cannot hold"),
     ("a8", "stream", False, "answers are streamed"),
     ("a8", "messages", [], "those of chat_ctx"),
+    ("a8", "model", "gpt-5", "give it to the model itself"),
+    ("b7", "seed", 2**63, "whole number from"),
+    ("b8", "stop", [], "leave it out"),
+    ("b9", "n", 129, "from 1 to 128"),
+    ("a8", "metadata", {"a": 1}, "texts"),
+    ("a8", "metadata", {str(number): "x" for number in range(17)}, "16 is the most"),
+    ("a8", "verbosity", 3, "not empty"),
+    ("a10", "reasoning_effort", "", "not empty"),
+    ("a8", "modalities", "audio", "list of texts"),
+    ("a8", "extra_headers", {"x": ["y"]}, "it is a text"),
     ("a8", "tools", {"googleSearch": {}}, "list of dictionaries"),
 ]
 
@@ -240,6 +250,38 @@ def test_b14_auto_is_said_to_services_that_want_it() -> None:
 def test_two_tools_of_one_name_are_refused() -> None:
     with pytest.raises(UsageError, match="two tools 'book'"):
         body(tools=[book, book])
+
+
+BOOK = {"type": "function", "function": {"name": "book", "parameters": {"type": "object", "properties": {}}}}
+
+
+def test_a_tool_may_be_written_as_the_service_has_it() -> None:
+    assert body(tools=[BOOK])["tools"] == body({"tools": [BOOK]})["tools"] == [BOOK]
+    assert body(tools=[BOOK], tool_choice={"type": "function", "function": {"name": "book"}})["tools"] == [BOOK]
+
+
+def test_a_tool_context_is_a_list_of_tools() -> None:
+    assert body(tools=ToolContext([book])) == body(tools=[book])
+
+
+@pytest.mark.parametrize("tool", [{}, {"type": "function"}, {"type": "function", "function": {}}, {"function": []}])
+def test_a_tool_without_a_name_is_refused(tool: dict[str, Any]) -> None:
+    for given, layer in ((tool, {}), (book, {"tools": [tool]}), (book, {"extra_body": {"tools": [tool]}})):
+        with pytest.raises(UsageError, match=r"A tool (has no name: {|is {}).*write") as caught:
+            body(layer, tools=[given])
+        assert str(tool) in str(caught.value)
+
+
+@pytest.mark.parametrize("tools", [[print], ["book"], [3], "book", 3, BOOK])
+def test_what_is_no_tool_is_refused(tools: Any) -> None:
+    with pytest.raises(UsageError, match=r"is no tool; put @function_tool|it is a list of tools"):
+        body(tools=tools)
+
+
+def test_two_tools_of_one_name_are_refused_wherever_they_stand() -> None:
+    for given, raw in (([book], [BOOK]), ([book, BOOK], []), ([], [BOOK, BOOK])):
+        with pytest.raises(UsageError, match="two tools 'book'"):
+            body({"tools": raw}, tools=given)
 
 
 def test_tools_of_the_service_itself() -> None:

@@ -19,8 +19,9 @@ from agent_runtime.plugins import groq, openai
 from agent_runtime.providers.http.service import Service
 from agent_runtime.providers.openai import services
 from agent_runtime.providers.openai import stt as openai_stt
+from agent_runtime.providers.openai.document import DocumentOrEvents
 from agent_runtime.providers.openai.stt import OpenAISTT, multipart, wav
-from agent_runtime.providers.openai.transcript import DocumentOrEvents, Transcript, TranscriptAnswer, transcript
+from agent_runtime.providers.openai.transcript import Transcript, TranscriptAnswer, transcript
 from agent_runtime.stt import SpeechEvent, SpeechEventType, STTContext
 from agent_runtime.types import APIConnectOptions
 from tests.providers.speech_wire import Answer, Ears, said, streamed

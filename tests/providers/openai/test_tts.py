@@ -77,6 +77,34 @@ def events(
 # What is asked
 
 
+def test_headers_of_ones_own_take_the_place_of_ours() -> None:
+    service = Voices([SOUND])
+    spoken(voice(service, extra_headers={"Authorization": "Bearer other", "Accept": "audio/pcm"}))
+    (request,) = service.requests
+    assert request.headers.get_list("authorization") == ["Bearer other"]
+    assert request.headers.get_list("accept") == ["audio/pcm"]
+
+
+def test_a_query_in_the_address_stays_a_query() -> None:
+    service = Voices([SOUND])
+    spoken(voice(service, base_url="http://house.test/v1/audio/speech?x=y"))
+    assert [str(each.url) for each in service.requests] == ["http://house.test/v1/audio/speech?x=y"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"extra_headers": {"x": "a\nb"}}, "The header 'x'"),
+        ({"extra_headers": "x"}, "extra_headers is 'x'"),
+        ({"extra_kwargs": "x"}, "extra_kwargs is 'x'"),
+        ({"base_url": 5}, "base_url of openai is 5"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_when_the_voice_is_made(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        voice(Voices([SOUND]), **options)
+
+
 def test_a_phrase_is_a_request_and_its_sound_24_khz_mono() -> None:
     service = Voices([SOUND[:1001], SOUND[1001:]])
     tts = voice(service, speed=1.25, extra_kwargs={"seed": 7}, extra_headers={"x-team": "a"})
