@@ -23,6 +23,7 @@ from agent_runtime.events import (
     TurnReopened,
 )
 from agent_runtime.reply import HOOK_STALL_S
+from agent_runtime.session import APOLOGY
 from agent_runtime.speech import SpeechHandle
 from agent_runtime.testing.scripted import Call, Line, ScriptedLLM, ScriptedTTS
 from agent_runtime.tool_runs import TOOL_STALL_S
@@ -397,12 +398,12 @@ def test_what_is_quick_is_not_told_of() -> None:
 
 
 @pytest.mark.parametrize("answer", ["", []])
-def test_an_empty_answer_is_told_of(answer: Any) -> None:
-    told = call(HELLO, {"hello": answer}, until=6.0)
+def test_an_empty_answer_is_told_of_and_does_not_end_in_silence(answer: Any) -> None:
+    told = call(HELLO, {"hello": answer}, until=8.0)
     assert told.one(Error).source == "llm"
     assert "empty answer" in told.one(Error).message
     assert told.states[-1] == "listening"
-    assert texts(told) == ["hello"]
+    assert texts(told) == ["hello", APOLOGY]
 
 
 class Mute(ScriptedTTS):

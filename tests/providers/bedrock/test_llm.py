@@ -498,7 +498,6 @@ def test_bad_options(options: dict[str, Any], says: str) -> None:
         ({"tool_choice": "any"}, {"tools": [book]}, "tool_choice is 'any'"),
         ({}, {"tools": [book], "tool_choice": {"type": "function", "function": {"name": "cook"}}}, "'cook'"),
         ({}, {"tools": [ProviderTool("google", "google_search")]}, "run by google"),
-        ({}, {"tools": [raw_tool("t", {"type": "string"})]}, "of the type 'string'"),
         ({}, {"response_format": 5}, "response_format"),
         (
             {"structured_output": "tool"},
