@@ -95,7 +95,8 @@ class Channel(Generic[T]):
     def drain(self) -> list[T]:
         """Take out all that is queued."""
         items = list(self._items)
-        self.clear()
+        if items:
+            self.clear()
         return items
 
     def __aiter__(self) -> AsyncIterator[T]:

@@ -10,11 +10,11 @@ a loop: it orders items and means nothing outside the run.
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Any, ClassVar, Literal, Self, get_args
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from agent_runtime.content import CONTENT_TYPES, AudioContent, FileContent, ImageContent, TextContent
 from agent_runtime.content import from_dict as part_from_dict
@@ -39,20 +39,18 @@ INSTRUCTION_ROLES = ("system", "developer")
 
 
 class _Count:
-    __slots__ = ("_last",)
+    __slots__ = ("last",)
 
     def __init__(self, last: int = 0) -> None:
-        self._last = last
-
-    def next(self) -> int:
-        self._last += 1
-        return self._last
+        self.last = last
 
     def skip(self, to: int) -> None:
-        self._last = max(self._last, to)
+        self.last = max(self.last, to)
 
 
 _counts: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Count]" = WeakKeyDictionary()
+_recent: "tuple[Callable[[], asyncio.AbstractEventLoop | None], _Count]" = (lambda: None), _Count()
+"""The loop that counted last, and its count."""
 _early = _Count()
 _loaded = 0
 """The highest number of an item that was loaded before a loop: every later loop counts on from there."""
@@ -67,13 +65,17 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 
 def _new_id() -> str:
     loop = _running_loop()
-    return f"early_{_early.next()}" if loop is None else f"item_{_of_loop(loop).next()}"
+    count = _early if loop is None else _recent[1] if _recent[0]() is loop else _of_loop(loop)
+    count.last += 1
+    return f"{'early' if loop is None else 'item'}_{count.last}"
 
 
 def _of_loop(loop: asyncio.AbstractEventLoop) -> _Count:
+    global _recent
     count = _counts.get(loop)
     if count is None:
         count = _counts[loop] = _Count(_loaded)
+    _recent = ref(loop), count
     return count
 
 
@@ -126,7 +128,7 @@ class ChatMessage:
     def __post_init__(self) -> None:
         if self.role not in ROLES:
             raise UsageError(f"A message has the role {self.role!r}; a role is one of {', '.join(ROLES)}.")
-        self.content = _parts(self.content)
+        self.content = [*self.content] if type(self.content) is list else _parts(self.content)
 
     @property
     def text_content(self) -> str | None:

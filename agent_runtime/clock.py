@@ -67,8 +67,8 @@ async def offload(function: Callable[..., T], *args: object, executor: Executor 
 class Deadline:
     """A timeout that is put off often: ``async with Deadline(2.5) as deadline``, then `restart` and `pause` in the body.
 
-    It does not run until it is started, and raises TimeoutError in the body once `seconds` have passed since `restart`
-    without a `pause`. Putting it off costs an assignment: the timer that runs is left to come, and looks again then.
+    It raises TimeoutError in the body once `seconds` have passed since its beginning, or the last `restart`, without a
+    `pause`. Putting it off costs an assignment: the timer that runs is left to come, and looks again then.
     """
 
     __slots__ = ("_cancelling", "_due", "_fired", "_loop", "_seconds", "_task", "_timer", "_watching", "expired")
@@ -117,6 +117,9 @@ class Deadline:
         self._task = asyncio.current_task()
         assert self._task is not None, "a deadline interrupts a task"
         self._cancelling = self._task.cancelling()
+        self._due = self._loop.time() + self._seconds
+        self._timer = self._loop.call_at(self._due, self._look)
+        self._watching = True
         return self
 
     async def __aexit__(

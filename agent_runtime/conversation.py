@@ -87,6 +87,7 @@ class Conversation:
         self._skip_reply = False
         self._timer: asyncio.TimerHandle | None = None
         self._telling = False
+        self._looked_at = 0  # how many events there were when the states were worked out
         self.is_open = True
         """Whether what the user says starts a turn."""
         self._commits: list[asyncio.Future[str]] = []
@@ -105,18 +106,21 @@ class Conversation:
             react = self._REACTIONS.get(type(event))
             if react is not None:
                 react(self, event)
-            if type(event) not in TELLS_NOTHING:
-                self.states.look()
+            # What was posted on the way is delivered after that look, which has seen what it tells.
+            if (react is not None or self.log.delivered > self._looked_at) and type(event) not in TELLS_NOTHING:
+                self._look()
         except Exception as error:  # a broken promise of ours: the call cannot be trusted any more
             self._fail(error)
 
-    def tell(self, signal: signals.TurnEvent) -> None:
+    def tell(self, signal: signals.TurnEvent, now: float | None = None) -> None:
+        """The machine is told, and its commands are carried out: at the signal's own time, if `now` is not another."""
         if self._closed:
             return
+        at = signal.at if now is None else now
         outermost, self._telling = not self._telling, True
         try:
             for command in self.machine.handle(signal):
-                self._COMMANDS[type(command)](self, command)
+                self._COMMANDS[type(command)](self, command, at)
         finally:
             if outermost:
                 self._telling = False
@@ -148,14 +152,18 @@ class Conversation:
         if now < deadline - clock.GRAIN_S:
             self._set_timer()
         else:  # the loop may wake a clock's resolution too early
-            self.guarded(self.tell, signals.Tick(max(deadline, now)))
+            self.guarded(self.tell, signals.Tick(max(deadline, now)), now)
 
     def look(self) -> None:
         """Something was decided that is no event: work out the states again."""
         try:
-            self.states.look()
+            self._look()
         except Exception as error:
             self._fail(error)
+
+    def _look(self) -> None:
+        self._looked_at = len(self.log)
+        self.states.look()
 
     def guarded(self, function: Callable[..., None], *args: object) -> None:
         try:
@@ -203,47 +211,51 @@ class Conversation:
 
     # Commands of the turn machine
 
-    def _duck(self, command: signals.Duck) -> None:
+    def _duck(self, command: signals.Duck, at: float) -> None:
         if self.playout is not None:
             self.playout.duck()
-        self.post(events.InterruptionSuspected(at=clock.now(), speech_id=self.speeches.speaking_id))
+        self.post(events.InterruptionSuspected(at=at, speech_id=self.speeches.speaking_id))
 
-    def _hold(self, command: signals.Hold) -> None:
+    def _hold(self, command: signals.Hold, at: float) -> None:
         if self.playout is not None:
             self.playout.hold()
-        self._post_position(events.PlayoutPaused)
+        self._post_position(events.PlayoutPaused, at)
 
-    def _release(self, command: signals.Release) -> None:
+    def _release(self, command: signals.Release, at: float) -> None:
         if self.playout is not None:
             self.playout.release()
-        self._post_position(events.AgentFalseInterruption, resumed=True, reason=command.reason)
+        self._post_position(events.AgentFalseInterruption, at, resumed=True, reason=command.reason)
 
-    def _cancel(self, command: signals.Cancel) -> None:
-        self._post_position(events.InterruptionConfirmed, reason=command.reason)
+    def _cancel(self, command: signals.Cancel, at: float) -> None:
+        if self.playout is not None:  # silence first, the accounts of it after that
+            self.playout.hold()
+        self._post_position(events.InterruptionConfirmed, at, reason=command.reason)
         self.speeches.cancel_all(force=False)
-        self._dismiss()
+        self._open_floor()
 
-    def _post_position(self, kind: Callable[..., Event], **more: object) -> None:
+    def _post_position(self, kind: Callable[..., Event], at: float, **more: object) -> None:
         """This happened to the speech that sounds, where it is now."""
-        self.post(kind(at=clock.now(), speech_id=self.speeches.speaking_id, position=self.position, **more))
+        self.post(kind(at=at, speech_id=self.speeches.speaking_id, position=self.position, **more))
 
-    def _dismiss(self, command: signals.Dismiss | None = None) -> None:
+    def _dismiss(self, command: signals.Dismiss, at: float) -> None:
+        self._open_floor()
+
+    def _open_floor(self) -> None:
         """The floor's suspicion is over."""
         if self.playout is not None:
             self.playout.open()
 
-    def _reopen(self, command: signals.Reopen) -> None:
-        self.post(events.TurnReopened(at=clock.now(), turn=self._turn))
+    def _reopen(self, command: signals.Reopen, at: float) -> None:
+        self.post(events.TurnReopened(at=at, turn=self._turn))
         self._turn -= 1
         self.speeches.cancel_unheard()
-        self._dismiss()
+        self._open_floor()
 
-    def _commit(self, command: signals.Commit) -> None:
+    def _commit(self, command: signals.Commit, at: float) -> None:
         self._turn += 1
-        now = clock.now()
         self.post(
             events.TurnCommitted(
-                at=now,
+                at=at,
                 turn=self._turn,
                 transcript=command.transcript,
                 reason=command.reason,
@@ -252,28 +264,29 @@ class Conversation:
             )
         )
         skip_reply = self._skip_reply or not self.is_open
-        self._answer_commits(command.transcript)
+        if self._commits:
+            self._answer_commits(command.transcript)
         message = ChatMessage(
             role="user",
             content=[command.transcript],
             transcript_confidence=None if command.sure else 0.0,
-            created_at=now,
+            created_at=at,
         )
         if skip_reply:
             self.add_item(message)
-            self.tell(signals.ReplyTookEffect(now))
-            self._no_reply(now)
+            self.tell(signals.ReplyTookEffect(at))
+            self._no_reply(at)
         else:
-            self.speeches.answer(message, self._turn)
+            self.speeches.answer(message, self._turn, at)
 
-    def _ignore(self, command: signals.Ignore) -> None:
-        self.post(events.TurnIgnored(at=clock.now(), transcript=command.transcript, kind=command.kind))
+    def _ignore(self, command: signals.Ignore, at: float) -> None:
+        self.post(events.TurnIgnored(at=at, transcript=command.transcript, kind=command.kind))
 
-    def _ask_detector(self, command: signals.AskDetector) -> None:
+    def _ask_detector(self, command: signals.AskDetector, at: float) -> None:
         if self.adviser is not None:
-            self.adviser.ask(command.text, self.machine.since(clock.now()))
+            self.adviser.ask(command.text, self.machine.since(at))
 
-    def _prepare(self, command: signals.Prepare) -> None:
+    def _prepare(self, command: signals.Prepare, at: float) -> None:
         if self.is_open and not self._skip_reply:
             self.speeches.prepare(command.transcript)
 
@@ -290,16 +303,16 @@ class Conversation:
         if self._audible is None:
             self.tell(signals.AgentStopped(at, more=bool(self.speeches.queue)))
 
-    def _ask_again(self, command: signals.AskAgain) -> None:
+    def _ask_again(self, command: signals.AskAgain, at: float) -> None:
         if not self.is_open:
-            self._no_reply(clock.now())
+            self._no_reply(at)
             return
-        self.post(events.Stalled(at=clock.now(), what="turn", after=command.after, action="the agent asks again"))
+        self.post(events.Stalled(at=at, what="turn", after=command.after, action="the agent asks again"))
         self.speeches.speak("say", Request(text=ASK_AGAIN), turn=None)
 
-    def _give_up_on_voice(self, command: signals.GiveUpOnVoice) -> None:
+    def _give_up_on_voice(self, command: signals.GiveUpOnVoice, at: float) -> None:
         action = "the voice counts as an interruption" if command.confirmed else "the agent goes on over the noise"
-        self.post(events.Stalled(at=clock.now(), what="stt", after=command.after, action=action))
+        self.post(events.Stalled(at=at, what="stt", after=command.after, action=action))
 
     # What replies ask of their conversation
 
@@ -399,11 +412,12 @@ class Conversation:
             self.playout.close()
 
     def _agent_state(self) -> AgentState:
-        if self.agent is None:
+        if self.hand_overs.agent is None:
             return "initializing"
-        if self.playout is not None and self.playout.sounding:
+        playout = self.playout
+        if playout is not None and playout.sounding:
             return "speaking"
-        if self.playout is not None and self.playout.current is not None:
+        if playout is not None and playout.current is not None:
             return "listening"  # it is held
         return "thinking" if self.tools or self.speeches.is_due else "listening"
 

@@ -145,7 +145,7 @@ def _who(node: object) -> str:
 
 
 def _node(session: AgentSession[Any], agent: Agent | None, kind: Kind) -> NodePlan:
-    given: object = session._models.given[kind]
+    given: object = session.models.given[kind]
     node: object = getattr(session, kind)
     remark = ""
     own = getattr(agent, f"_given_{kind}", NOT_GIVEN)

@@ -27,6 +27,7 @@ class Hearing:
         self._muted = False
         self._speech: tuple[str, bool, str] | None = None
         self._looked_at: tuple[tuple[str, str, str], bool] | None = None
+        self._heard: tuple[float, str] | None = None
         self._first_speech_over = False
         self._ended_at: float | None = None
         self._last_said = ""
@@ -72,19 +73,19 @@ class Hearing:
             self._conversation.failed("mute", "The mute function", error)
             return False
 
-    def ignores(self, text: str, language: str) -> str | None:
-        """Why a reading is none of the caller's: ``muted``, ``echo``; None where it is."""
+    def ignores(self, text: str, language: str, at: float) -> str | None:
+        """Why a reading that comes at `at` is none of the caller's: ``muted``, ``echo``; None where it is."""
         machine = self._conversation.machine
         if self._muted or (not machine.has_vad and self.mutes):
             return "muted"
-        return "echo" if text and self._is_echo(text, language) else None
-
-    def _is_echo(self, text: str, language: str) -> bool:
+        said = self._sounding(at) or self._echoing(at)
+        if not text or not said:
+            return None
         # A final mostly says what the last interim said; looked at once, it holds up no commit.
-        said = text, self._conversation.speeches.heard_now or self._echoing, language
-        if self._looked_at is None or self._looked_at[0] != said:
-            self._looked_at = said, is_echo(*said)
-        return self._looked_at[1]
+        asked = text, said, language
+        if self._looked_at is None or self._looked_at[0] != asked:
+            self._looked_at = asked, is_echo(*asked)
+        return "echo" if self._looked_at[1] else None
 
     def reading(self, event: UserInputTranscribed) -> Heard:
         """What the turn machine is told of a reading that counts."""
@@ -92,47 +93,59 @@ class Hearing:
         if event.ignored == "echo":
             return Heard(event.at, "", event.is_final, sure, "echo")
         text = event.transcript
-        kind = self._kind(text, event.language)
+        kind = self._kind(text, event.language, event.at) if text else "speech"
         if kind == "undecided" and event.is_final:  # no more will come
             kind = "speech"
         return Heard(event.at, text, event.is_final, sure, kind)
 
-    def _kind(self, text: str, language: str) -> Kind:
-        if not text:
-            return "speech"
+    def _kind(self, text: str, language: str, at: float) -> Kind:
         machine = self._conversation.machine
         said = machine.so_far(text)
         speaking = machine.agent_audible or self._agent_has_just_spoken
         if self._speech == (said, speaking, language):  # the final of an interim that was speech
             return "speech"
-        if all(is_aside(piece, language) for piece in machine.pieces(text)):
+        for piece in machine.pieces(text):
+            if not is_aside(piece, language):
+                break
+        else:
             return "aside"
-        sounding = self._conversation.speeches.heard_now
+        sounding = self._sounding(at)
         kind = kind_of(
             said,
             language,
-            duration_s=machine.voice_s(clock.now()),
+            duration_s=machine.voice_s(at),
             agent_speaking=speaking,
             after_question=(sounding or self._last_said).rstrip().endswith("?"),
         )
-        if kind == "speech" and machine.agent_audible and may_become_echo(said, sounding or self._echoing, language):
+        if (
+            kind == "speech"
+            and machine.agent_audible
+            and may_become_echo(said, sounding or self._echoing(at), language)
+        ):
             return "undecided"
         if kind == "speech":
             self._speech = said, speaking, language
         return kind
 
+    def _sounding(self, at: float) -> str:
+        """What was heard of the utterance that sounds; worked out once for all that is asked about a reading."""
+        if self._heard is None or self._heard[0] != at:
+            self._heard = at, self._conversation.speeches.heard_now
+        return self._heard[1]
+
     @property
     def _agent_has_just_spoken(self) -> bool:
+        if self._ended_at is None:
+            return False
         onset = self._conversation.machine.onset
-        return self._ended_at is not None and onset is not None and onset - self._ended_at <= LISTENING_FOR_S
+        return onset is not None and onset - self._ended_at <= LISTENING_FOR_S
 
     @property
     def agent_said(self) -> str:
         """The agent's last words that were heard, those that sound now included."""
         return self._conversation.speeches.heard_now or self._last_said
 
-    @property
-    def _echoing(self) -> str:
+    def _echoing(self, at: float) -> str:
         """What of a speech that is over may still come back."""
-        recent = self._ended_at is not None and clock.now() - self._ended_at <= ECHO_FOR_S
+        recent = self._ended_at is not None and at - self._ended_at <= ECHO_FOR_S
         return self._last_said if recent else ""

@@ -8,11 +8,14 @@ from typing import Any
 from agent_runtime import events
 from agent_runtime.errors import UsageError
 from agent_runtime.events import Event
+from agent_runtime.trace.log import EventLog
 
 Callback = Callable[[Any], Any]
 
+_KINDS = {kind.type: kind for kind in events.KINDS}
+
 NAMES = frozenset(
-    {kind.type for kind in events.KINDS}
+    _KINDS.keys()
     # Those that scripts written for livekit-agents listen to, and that nothing here raises yet.
     | {"metrics_collected", "session_usage_updated", "overlapping_speech", "user_transcription_timeout"}
     | {"eot_prediction", "tool_execution_updated", "debug_message"}
@@ -30,6 +33,20 @@ class Listeners:
     def __init__(self, failed: Callable[[str, BaseException], None]) -> None:
         self._callbacks: dict[str, list[Callback]] = {}
         self._failed = failed
+        self._log: EventLog | None = None
+        self._unsubscribe: Callable[[], None] | None = None
+
+    def follow(self, log: EventLog) -> None:
+        """From here on they are told of what this log is told."""
+        self._log = log
+        self._subscribe()
+
+    def _subscribe(self) -> None:
+        """To the kinds that anybody listens to, and to no other: most of what happens is told to nobody by name."""
+        kinds = [_KINDS[name] for name in self._callbacks if name in _KINDS]
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+        self._unsubscribe = self._log.subscribe(self._tell, *kinds) if self._log is not None and kinds else None
 
     def add(self, event: str, callback: Callback) -> None:
         if asyncio.iscoroutinefunction(callback):
@@ -40,7 +57,11 @@ class Listeners:
             near = difflib.get_close_matches(event, NAMES, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else "See docs/writing-an-agent.md for their names."
             raise UsageError(f"A session has no event {event!r}. {hint}")
-        self._callbacks.setdefault(event, []).append(callback)
+        if event in self._callbacks:
+            self._callbacks[event].append(callback)
+            return
+        self._callbacks[event] = [callback]
+        self._subscribe()
 
     def remove(self, event: str, callback: Callback) -> None:
         if callback in self._callbacks.get(event, []):
@@ -55,7 +76,7 @@ class Listeners:
 
         return call
 
-    def tell(self, event: Event) -> None:
+    def _tell(self, event: Event) -> None:
         for callback in tuple(self._callbacks.get(event.type, ())):
             try:
                 callback(event)

@@ -32,7 +32,7 @@ class Listening:
         agent: who listens now; its `stt_node` is used.
         failed: told of a failure that the session lives through.
         fail: ends the session.
-        ignores: says why a text in a language is none of the caller's.
+        ignores: says why a text, in a language, that comes now is none of the caller's.
         adviser: who may want to hear, too.
     """
 
@@ -45,7 +45,7 @@ class Listening:
         post: Callable[[Event], None],
         failed: Callable[[str, str, BaseException], None],
         fail: Callable[[BaseException], None],
-        ignores: Callable[[str, str], str | None],
+        ignores: Callable[[str, str, float], str | None],
         adviser: Callable[[], Adviser | None],
     ) -> None:
         self._ignores = ignores
@@ -130,7 +130,7 @@ class Listening:
     def _transcribed(self, event: SpeechEvent | str) -> None:
         now = clock.now()
         if isinstance(event, str):
-            ignored = self._ignores(event, "en")
+            ignored = self._ignores(event, "en", now)
             self._post(events.UserInputTranscribed(at=now, transcript=event, is_final=True, ignored=ignored))
             return
         is_final = event.type == SpeechEventType.FINAL_TRANSCRIPT
@@ -145,7 +145,7 @@ class Listening:
                 transcript=text,
                 is_final=is_final,
                 language=language,
-                ignored=self._ignores(text, language),
+                ignored=self._ignores(text, language, now),
                 confidence=best.confidence if best is not None else None,
             )
         )

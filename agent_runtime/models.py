@@ -59,15 +59,15 @@ class Models:
         """
         if instead is not None and not isinstance(instead, str):
             resolve("llm", instead)
-        model: LLM | None = self._of("llm", agent._given_llm if instead is None else instead, self.llm)
-        return model
+        given = agent._given_llm if instead is None else instead
+        return self.llm if given is NOT_GIVEN else self._of("llm", given, self.llm)
 
     def tts_of(self, agent: "Agent") -> TTS | None:
-        model: TTS | None = self._of("tts", agent._given_tts, self.tts)
-        return model
+        given = agent._given_tts
+        return self.tts if given is NOT_GIVEN else self._of("tts", given, self.tts)
 
     def _of(self, kind: Kind, given: Any, default: Any) -> Any:
-        if given is NOT_GIVEN or kind in self._substitutes:
+        if kind in self._substitutes:
             return default
         if not isinstance(given, str):
             return given

@@ -134,7 +134,7 @@ class Reply:
         self._adopted: asyncio.Event | None = None
         self._kept_back: list[Event] = []
         self._speaks_ahead = False
-        self._context_size = len(agent._chat_ctx.items)
+        self._context_size = 0
 
     # Being made ahead of its turn.
 
@@ -142,6 +142,7 @@ class Reply:
         """Its turn is not final. With `speaks` its sound is made all the same."""
         self.is_ahead = True
         self._adopted = asyncio.Event()
+        self._context_size = len(self.agent._chat_ctx.items)
         self._speaks_ahead = speaks
         self._post = self._kept_back.append
 
@@ -246,8 +247,9 @@ class Reply:
     async def _context(self) -> ChatContext | None:
         """What the model is asked with; None where the hook says that nothing is to be answered."""
         request, agent = self.request, self.agent
-        ctx = (request.chat_ctx or agent._chat_ctx).copy()
-        ctx.items.insert(0, ChatMessage(role="system", content=[agent.instructions], id="instructions", created_at=0.0))
+        known = request.chat_ctx if request.chat_ctx is not None else agent._chat_ctx
+        told = ChatMessage(role="system", content=[agent.instructions], id="instructions", created_at=0.0)
+        ctx = ChatContext([told, *known.items])
         self._conversation.tools.tell(ctx)
         message = request.user_message
         if message is not None and request.is_turn and has_turn_hook(agent):
@@ -284,7 +286,6 @@ class Reply:
         chunks = call_node(agent.llm_node, ctx.copy(), agent.tools, settings)
         try:
             async with clock.Deadline(patience) as deadline:
-                deadline.restart()
                 async for chunk in chunks:
                     content, tool_calls, extra = _parts(chunk)
                     if extra:
@@ -344,7 +345,7 @@ class Reply:
 
     def _patience(self, settings: ModelSettings) -> tuple[float, float]:
         """Seconds to the first piece of the answer, and then between two. Who watches itself says better what went wrong."""
-        llm = self._conversation.session.llm_of(self.agent, settings.llm)
+        llm = self._conversation.session.models.llm_of(self.agent, settings.llm)
         if llm is None or type(self.agent).llm_node is not Agent.llm_node:
             return LLM_DEADLINE_S, LLM_DEADLINE_S
         margin = BACKSTOP_S if llm.watches_itself else 0.0
@@ -410,14 +411,13 @@ class Reply:
             group.create_task(self._play(utterance, audio), name=f"{self.handle.id} audio")
 
     async def _voice(self, utterance: Utterance, text: "_Watched") -> None:
-        if not self._speaks_ahead:
+        if self._adopted is not None and not self._speaks_ahead:
             await self._final()
         frames = call_node(self.agent.tts_node, text, ModelSettings())
         broken = True
         try:
             async with clock.Deadline(TTS_DEADLINE_S) as deadline:
                 text.deadline = deadline
-                deadline.restart()
                 async for frame in frames:
                     deadline.pause()
                     if not self._sounds:

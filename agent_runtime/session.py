@@ -84,11 +84,13 @@ class AgentSession(Generic[Userdata]):
             raise UsageError(f"max_tool_steps is {max_tool_steps!r}; it takes a whole number from 0 on.")
         self.max_tool_steps = max_tool_steps
         self.user_away_timeout = user_away_timeout
+        if on_error is not None and not isinstance(on_error, str):
+            raise UsageError(f"on_error is what is said where a model fails, a text or None, not {on_error!r}.")
         self.on_error, self.budget = on_error, Budget.of(budget)
         self.text_transform = compose(tts_text_transforms)
         """Makes what a phrase goes through before it is spoken: one for each utterance, as it may remember."""
-        self._models = Models(vad=vad, stt=stt, llm=llm, tts=tts)
-        self.turn_handling = self._models.with_detector(TurnHandling.of(turn_handling))
+        self.models = Models(vad=vad, stt=stt, llm=llm, tts=tts)
+        self.turn_handling = self.models.with_detector(TurnHandling.of(turn_handling))
         self._keyterms = keyterms_of(stt_context_options)
         self._userdata = userdata
         self._listeners = Listeners(self._callback_failed)
@@ -114,19 +116,19 @@ class AgentSession(Generic[Userdata]):
 
     @property
     def vad(self) -> VAD | None:
-        return self._models.vad
+        return self.models.vad
 
     @property
     def stt(self) -> STT | None:
-        return self._models.stt
+        return self.models.stt
 
     @property
     def llm(self) -> LLM | None:
-        return self._models.llm
+        return self.models.llm
 
     @property
     def tts(self) -> TTS | None:
-        return self._models.tts
+        return self.models.tts
 
     @property
     def is_open(self) -> bool:
@@ -259,7 +261,7 @@ class AgentSession(Generic[Userdata]):
         await agent._tools.prepare()
         if self._sink is not None:
             await clock.offload(resample.prewarm)
-        self._models.prewarm(agent)
+        self.models.prewarm(agent)
         await prewarm(self.turn_handling)
 
     async def _run(self, agent: Agent) -> None:
@@ -278,8 +280,8 @@ class AgentSession(Generic[Userdata]):
                     has_vad=self.vad is not None,
                     has_recogniser=self._recognises(agent),
                 )
-                self._log.subscribe(self._listeners.tell)
-                conversation.post(events.SessionStarted(at=clock.now(), nodes=self._models.labels))
+                self._listeners.follow(self._log)
+                conversation.post(events.SessionStarted(at=clock.now(), nodes=self.models.labels))
                 conversation.hand_overs.to(agent)
                 for name, ear in self._ear_tasks(conversation, agent):
                     self._spawn(ear, name=name)
@@ -402,7 +404,7 @@ class AgentSession(Generic[Userdata]):
         if self._closed:
             return
         self._closed = True
-        ends: list[Any] = [self._source, self._sink, self.recorder, *self._models.to_close]
+        ends: list[Any] = [self._source, self._sink, self.recorder, *self.models.to_close]
         for end in filter(None, ends):
             try:
                 async with asyncio.timeout(GRACE_S):
@@ -480,7 +482,7 @@ class AgentSession(Generic[Userdata]):
             instructions=instructions,
             tool_choice=tool_choice,
             chat_ctx=chat_ctx,
-            llm=self._models.llm_of(self.current_agent, llm) if llm is not None else None,
+            llm=self.models.llm_of(self.current_agent, llm) if llm is not None else None,
         )
         return self._started_conversation.speeches.speak(
             "generate_reply",
@@ -518,7 +520,7 @@ class AgentSession(Generic[Userdata]):
         if turn_detection is NOT_GIVEN:
             return
         mode = TurnHandling.of({"turn_detection": turn_detection}).turn_detection
-        changed = self._models.with_detector(dataclasses.replace(self.turn_handling, turn_detection=mode))
+        changed = self.models.with_detector(dataclasses.replace(self.turn_handling, turn_detection=mode))
         self.turn_handling = changed
         if self._conversation is not None:
             self._conversation.change_options(changed)
@@ -573,12 +575,6 @@ class AgentSession(Generic[Userdata]):
         overridden = any(type(agent).stt_node is not Agent.stt_node for agent in (old, new))
         if self._listening is not None and (overridden or (self.stt is not None and self.stt.uses_tools)):
             self._listening.renew()
-
-    def llm_of(self, agent: Agent, instead: LLM | str | None = None) -> LLM | None:
-        return self._models.llm_of(agent, instead)
-
-    def tts_of(self, agent: Agent) -> TTS | None:
-        return self._models.tts_of(agent)
 
     def stt_context(self, agent: Agent) -> STTContext:
         """What the recogniser may know: the application's terms and the agent's tools."""

@@ -44,7 +44,8 @@ class SpeechHandle:
         self._allow_interruptions = allow_interruptions
         self._interrupted = False
         self._error: BaseException | None = None
-        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._is_done = False
+        self._waiter: asyncio.Future[None] | None = None  # there once somebody waits for it
         self._callbacks: list[Callable[[SpeechHandle], None]] = []
         self.tool_tasks: set[asyncio.Task[Any]] = set()
         self._interrupter: Callable[[], None] | None = None
@@ -73,7 +74,7 @@ class SpeechHandle:
             self._on_permission()
 
     def done(self) -> bool:
-        return self._done.done()
+        return self._is_done
 
     def exception(self) -> BaseException | None:
         """What made it fail, if anything did."""
@@ -105,7 +106,11 @@ class SpeechHandle:
                 f"A tool of {self.id} waits for {self.id}, which waits for the tool: use context.wait_for_playout(), "
                 "which waits for what was said before the tool was called."
             )
-        await asyncio.shield(self._done)
+        if self._is_done:
+            return
+        if self._waiter is None:
+            self._waiter = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._waiter)
 
     def __await__(self) -> Generator[None, None, "SpeechHandle"]:
         async def wait() -> SpeechHandle:
@@ -145,7 +150,9 @@ class SpeechHandle:
         if self.done():
             return
         self._error = error
-        self._done.set_result(None)
+        self._is_done = True
+        if self._waiter is not None:
+            self._waiter.set_result(None)
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             asyncio.get_running_loop().call_soon(callback, self)

@@ -54,8 +54,9 @@ class Speeches:
         turn: int | None,
         allow_interruptions: bool | None = None,
         priority: int = SpeechHandle.SPEECH_PRIORITY_NORMAL,
+        at: float | None = None,
     ) -> SpeechHandle:
-        """Queue a speech.
+        """Queue a speech; `at`: when it was decided, if that was not now.
 
         Raises:
             UsageError: the session is ending, and nothing can be said any more.
@@ -63,7 +64,7 @@ class Speeches:
         if self.ended:
             raise UsageError("This session is ending, and nothing can be said in it any more.")
         reply = self._made(source, request, turn, allow_interruptions, priority)
-        self._enqueue(reply)
+        self._enqueue(reply, clock.now() if at is None else at)
         return reply.handle
 
     def _made(
@@ -86,7 +87,7 @@ class Speeches:
         )
         return reply
 
-    def _enqueue(self, reply: Reply) -> None:
+    def _enqueue(self, reply: Reply, at: float) -> None:
         request, handle = reply.request, reply.handle
         if request.user_message is not None:
             if self._held_back is not None:  # an earlier turn waits for its reply: it is final now
@@ -94,18 +95,17 @@ class Speeches:
             self._held_back = (reply, request.user_message)
             if not request.is_turn:
                 self.settle_turn(reply)
-        self.queue.insert(self._place(handle.priority), reply)
-        now = clock.now()
+        self.queue.insert(self._place(handle.priority) if self.queue else 0, reply)
         self._conversation.post(
             events.SpeechCreated(
-                at=now,
+                at=at,
                 speech_id=handle.id,
                 source=handle.source,
                 user_initiated=handle.turn is None,
                 turn=handle.turn,
             )
         )
-        self._conversation.tell(signals.ReplyPlanned(now, self.queue[0].handle.allow_interruptions))
+        self._conversation.tell(signals.ReplyPlanned(at, self.queue[0].handle.allow_interruptions))
         self._advance()
 
     def _place(self, priority: int) -> int:
@@ -118,10 +118,15 @@ class Speeches:
     def _advance(self) -> None:
         if self.ended:
             return
-        waiting = [reply for reply in self.queue if not reply.waits]
-        for index, reply in enumerate(waiting[:2]):
-            if reply.task is None and (index == 0 or reply.request.is_said_as_it_stands):
+        place = 0
+        for reply in tuple(self.queue):
+            if reply.waits:
+                continue
+            if reply.task is None and (place == 0 or reply.request.is_said_as_it_stands):
                 self._start(reply)
+            place += 1
+            if place == 2:
+                return
 
     def _start(self, reply: Reply) -> None:
         reply.task = self._conversation.spawn(self._run(reply), name=reply.handle.id)
@@ -181,17 +186,19 @@ class Speeches:
         )
         self.cancel(reply)
 
-    def answer(self, message: ChatMessage, turn: int) -> None:
+    def answer(self, message: ChatMessage, turn: int, at: float) -> None:
         """The user's turn is final: its reply, or the one that was made ahead for the same words."""
         prepared = self._prepared
-        if prepared is None or not prepared.fits(message.text_content or ""):
+        if prepared is not None and not prepared.fits(message.text_content or ""):
             self.discard("the turn ended otherwise")
-            self.speak("generate_reply", Request(user_message=message, is_turn=True), turn=turn)
+            prepared = None
+        if prepared is None:
+            self.speak("generate_reply", Request(user_message=message, is_turn=True), turn=turn, at=at)
             return
         self._prepared = None
         prepared.request.user_message = message
         prepared.handle.turn = turn
-        self._enqueue(prepared)
+        self._enqueue(prepared, at)
         prepared.adopt()
         if self._conversation.playout is not None:
             self._conversation.playout.sound_came()
@@ -272,7 +279,7 @@ class Speeches:
         """Whether speeches sound; otherwise they are written."""
         conversation = self._conversation
         agent = conversation.current_agent
-        speaks = conversation.session.tts_of(agent) is not None or type(agent).tts_node is not Agent.tts_node
+        speaks = conversation.session.models.tts_of(agent) is not None or type(agent).tts_node is not Agent.tts_node
         return conversation.playout is not None and speaks
 
     def new_utterance(self) -> Utterance:

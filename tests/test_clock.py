@@ -103,6 +103,16 @@ def test_offload_raises_what_was_raised() -> None:
         virtual.run(main())
 
 
+def test_a_deadline_counts_from_its_beginning() -> None:
+    async def main() -> float:
+        with pytest.raises(TimeoutError):
+            async with clock.Deadline(2.5):
+                await clock.sleep(9.0)
+        return clock.now()
+
+    assert virtual.run(main()) == 2.5
+
+
 def test_a_deadline_counts_from_its_last_restart() -> None:
     async def main() -> tuple[float, bool]:
         deadline = clock.Deadline(2.5)
@@ -120,9 +130,11 @@ def test_a_deadline_counts_from_its_last_restart() -> None:
     assert virtual.run(main()) == (4.5, True)
 
 
-def test_a_deadline_that_was_not_started_or_is_paused_does_not_count() -> None:
+def test_a_deadline_that_is_paused_does_not_count() -> None:
     async def main() -> bool:
         async with clock.Deadline(1.0) as deadline:
+            await clock.sleep(0.9)
+            deadline.pause()
             await clock.sleep(60.0)
             deadline.restart()
             await clock.sleep(0.5)

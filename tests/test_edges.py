@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import agent_runtime
-from agent_runtime import AgentServer, JobContext, JobProcess, UsageError, virtual
+from agent_runtime import AgentServer, AgentSession, JobContext, JobProcess, UsageError, virtual
 from agent_runtime.worker.job import Job
 
 
@@ -89,3 +89,8 @@ class TestShutdown:
             return await ctx.shutdown_asked
 
         assert virtual.run(call()) == "first"
+
+
+def test_what_is_said_where_a_model_fails_is_a_text() -> None:
+    with pytest.raises(UsageError, match="on_error is what is said where a model fails, a text or None, not 5"):
+        AgentSession(on_error=5)  # type: ignore[arg-type]

@@ -164,7 +164,7 @@ def _lacks(session: "AgentSession[Any]", agent: "Agent", *, written: bool) -> li
     from agent_runtime.agent import Agent
     from agent_runtime.inference.descriptor import DEFAULTS, WHAT
 
-    nodes = {"stt": session.stt, "llm": session.llm_of(agent), "tts": session.tts_of(agent)}
+    nodes = {"stt": session.stt, "llm": session.models.llm_of(agent), "tts": session.models.tts_of(agent)}
     return [
         f"This session has no {WHAT[kind]}: {without}; give AgentSession({kind}={DEFAULTS[kind]!r})."
         for kind, without in WITHOUT.items()

@@ -1,8 +1,7 @@
 """The nodes as they are where an agent overrides nothing. `Agent.default` names them."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
-from contextlib import aclosing
-from typing import TYPE_CHECKING, cast
+from collections.abc import AsyncIterable, AsyncIterator
+from typing import TYPE_CHECKING, Any
 
 from agent_runtime.audio.frame import AudioFrame
 from agent_runtime.chat import ChatContext
@@ -16,6 +15,7 @@ from agent_runtime.types import ModelSettings
 
 if TYPE_CHECKING:
     from agent_runtime.agent import Agent
+    from agent_runtime.session import AgentSession
 
 
 async def stt_node(
@@ -37,7 +37,7 @@ def llm_node(
     agent: "Agent", chat_ctx: ChatContext, tools: list[Tool], model_settings: ModelSettings
 ) -> AsyncIterator[ChatChunk]:
     """The agent's or the session's language model. What it gives is the model's own stream; closing that stops the model."""
-    llm = agent.session.llm_of(agent, model_settings.llm)
+    llm = agent.session.models.llm_of(agent, model_settings.llm)
     if llm is None:
         raise UsageError("This session has no language model; give AgentSession(llm=...), for example 'local/rules'.")
     return aiter(llm.chat(chat_ctx=chat_ctx, tools=tools, tool_choice=model_settings.tool_choice))
@@ -53,7 +53,7 @@ async def tts_node(
     are lost: nobody has heard them.
     """
     session = agent.session
-    tts = session.tts_of(agent)
+    tts = session.models.tts_of(agent)
     if tts is None:
         raise UsageError("This session has no synthesiser; give AgentSession(tts=...), for example 'local/espeak'.")
     splitter = PhraseSplitter(session.text_transform())
@@ -62,15 +62,17 @@ async def tts_node(
     while piece is not None:
         piece = await anext(pieces, None)
         for phrase in splitter.push(piece) if piece is not None else splitter.flush():
-            speaking = _Speaking(agent, tts, phrase)
+            speaking = _Speaking(session, tts, phrase)
             while speaking.text:
+                frames: Any = tts.synthesize(speaking.text)  # by its contract a generator: closing it stops the engine
                 try:
-                    async with aclosing(_generator(tts, speaking.text)) as frames:
-                        async for frame in frames:
-                            yield speaking.labelled(frame)
+                    async for frame in frames:
+                        yield speaking.labelled(frame)
                     speaking.text = ""
                 except (EngineDied, EngineStalled) as error:
                     speaking.lost(error)
+                finally:
+                    await frames.aclose()
             if not speaking.told and not any(map(str.isalnum, phrase.spoken)):
                 yield AudioFrame(b"", tts.sample_rate, text=phrase.raw, spoken="")
 
@@ -81,12 +83,12 @@ class _Speaking:
     An engine that dies or hangs is started again, once, with the words that it had not finished.
     """
 
-    def __init__(self, agent: "Agent", tts: TTS, phrase: Phrase) -> None:
+    def __init__(self, session: "AgentSession[Any]", tts: TTS, phrase: Phrase) -> None:
         self.text = phrase.spoken if phrase.spoken.strip() else ""
         """What is still to be spoken."""
         self.told = False
         """Whether a frame has carried the phrase's text."""
-        self._session = session = agent.session
+        self._session = session
         self._tts = tts
         self._phrase = phrase
         self._spoken_s = 0.0
@@ -121,11 +123,6 @@ class _Speaking:
         self._session.engine_restarted(self._tts.label)("stalled" if isinstance(error, EngineStalled) else "died")
         finished = sum(end <= self._spoken_s for end, _ in self._words)
         self.text = " ".join(self.text.split()[finished:])
-
-
-def _generator(tts: TTS, text: str) -> AsyncGenerator[AudioFrame]:
-    """By its contract an async generator: closing it stops the engine at once, not when it is collected."""
-    return cast(AsyncGenerator[AudioFrame], tts.synthesize(text))
 
 
 async def transcription_node(

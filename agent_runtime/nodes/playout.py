@@ -160,7 +160,7 @@ class Utterance:
 
     @property
     def starved(self) -> bool:
-        return self._unplayed == 0 and not self._finished
+        return not self._finished and self._unplayed == 0
 
     @property
     def has_sound(self) -> bool:
@@ -168,7 +168,7 @@ class Utterance:
 
     @property
     def spent(self) -> bool:
-        return self._unplayed == 0 and self._finished
+        return self._finished and self._unplayed == 0
 
     def take(self, samples: int) -> bytes:
         """The next samples for the sink, `samples` of them where there are so many."""

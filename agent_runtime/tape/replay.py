@@ -206,9 +206,9 @@ class _Machine:
         answers.tell = self._told_by_node
         self._cast = Cast(answers, self._model, frozenset(changes.nodes))
         for kind, node in nodes.items():
-            setattr(session._models, kind, self._model(kind, node["label"]) if node is not None else None)
+            setattr(session.models, kind, self._model(kind, node["label"]) if node is not None else None)
         for kind, descriptor in changes.nodes.items():
-            session._models.substitute(kind, descriptor)
+            session.models.substitute(kind, descriptor)
         session.turn_handling = self._handling()
         session.text_transform = self._transform(compose())
 
@@ -391,7 +391,7 @@ class _Machine:
     async def _close_changed(self) -> None:
         """The nodes that took the place of the tape's are ours."""
         for kind in self._changes.nodes:
-            close = getattr(getattr(self._session._models, kind), "aclose", None)
+            close = getattr(getattr(self._session.models, kind), "aclose", None)
             if close is not None:
                 await close()
 

@@ -69,9 +69,9 @@ def substitute(session: AgentSession[Any], models: Mapping[str, Any]) -> None:
     """
     for kind in KINDS:
         if kind in models:
-            session._models.substitute(kind, models[kind])
+            session.models.substitute(kind, models[kind])
             continue
-        given = session._models.given[kind]
+        given = session.models.given[kind]
         if isinstance(getattr(session, kind), Unresolved) or isinstance(given, str):
             contextvars.Context().run(resolve, kind, given)  # which says what is wrong, if anything is
 

@@ -31,7 +31,9 @@ def compose(
         def spoken(raw: str) -> str:
             text = raw
             for name, step in steps:
-                text = _checked(step(text), name)
+                text = step(text)
+                if not isinstance(text, str):
+                    raise _no_text(text, name)
             return text.strip() if speakable(text) else ""
 
         return spoken
@@ -51,10 +53,8 @@ def _maker(transform: object) -> Callable[[], TextTransform]:
     raise UsageError(f"Unknown text transform {transform!r}. {hint}")
 
 
-def _checked(text: object, name: str) -> str:
-    if isinstance(text, str):
-        return text
-    raise UsageError(
+def _no_text(text: object, name: str) -> UsageError:
+    return UsageError(
         f"The text transform {name} returned {type(text).__name__}; it must take a str, one phrase, and return a str."
     )
 

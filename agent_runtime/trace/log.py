@@ -54,6 +54,8 @@ class EventLog:
         self._undelivered: deque[Event] = deque()
         self._delivering = False
         self._appended = 0
+        self.delivered = 0
+        """How many events were told, the one that is being told included."""
 
     def __len__(self) -> int:
         """How many events were appended."""
@@ -94,6 +96,7 @@ class EventLog:
         try:
             while self._undelivered:
                 event = self._undelivered.popleft()
+                self.delivered += 1
                 told = self._by_kind.get(type(event))
                 for subscriber in told if told is not None else self._told_of(type(event)):
                     try:

@@ -136,7 +136,7 @@ class Recorder:
     def _listen(self) -> None:
         session = self._session
         session.log.subscribe(self._event)
-        models = session._models
+        models = session.models
         if models.vad is not None:
             models.vad = TapedVAD(self, models.vad)
         if models.stt is not None:

@@ -88,9 +88,13 @@ def _listens(words: Words, listed: Lexicon, duration_s: float | None, *kinds: Ph
     """A backchannel where all of it is signs of listening of these kinds, and no more of them than usual."""
     signs = 0
     while words:
-        n = max(kind.at_start(words) for kind in kinds)
+        n = 0
+        for kind in kinds:
+            n = max(n, kind.at_start(words))
         if not n:
-            begun = not signs and any(_is_begun(words, kind, listed) for kind in kinds)
+            begun = (
+                not signs and words not in listed.questions and any(_is_begun(words, kind, listed) for kind in kinds)
+            )
             return "undecided" if begun else "speech"
         words = _without_sounds(words[n:], listed)
         signs += 1
@@ -100,8 +104,6 @@ def _listens(words: Words, listed: Lexicon, duration_s: float | None, *kinds: Ph
 
 
 def _is_begun(words: Words, kind: Phrases, listed: Lexicon) -> bool:
-    if words in listed.questions:
-        return False
     if kind.begun_by(words):
         return True
     return len(words) == 1 and tuple(words) not in listed.stop_words and kind.begun_by_piece(words[0])

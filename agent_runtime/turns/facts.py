@@ -1,6 +1,7 @@
 """What the turn machine knows of both parties, in whatever state it is: voices, words, what is owed, what is due."""
 
 from dataclasses import dataclass
+from operator import attrgetter
 
 from agent_runtime.turns.last_turn import LastTurn
 from agent_runtime.turns.signals import (
@@ -21,6 +22,8 @@ HANG_OVER_S = 0.25
 MURMUR_TOLD_S = 1.0
 """So soon before its end a voice that is read as a murmur has nothing else in it."""
 
+_text, _sure = attrgetter("text"), attrgetter("sure")
+
 
 @dataclass(slots=True)
 class Words:
@@ -37,16 +40,15 @@ class Words:
 
     @property
     def text(self) -> str:
-        return " ".join([*(final.text for final in self.finals), self.interim]).strip()
+        return " ".join([*map(_text, self.finals), self.interim]).strip()
 
     @property
     def sure(self) -> bool:
-        return all(final.sure for final in self.finals)
+        return all(map(_sure, self.finals))
 
     def ends_with(self, text: str) -> bool:
         """Whether these are the words of the last final, and nothing has come since."""
-        last = self.last_final if not self.interim else ""
-        return bool(last) and last.casefold() == text.casefold()
+        return bool(self.finals) and not self.interim and self.finals[-1].text.casefold() == text.casefold()
 
     @property
     def last_final(self) -> str:
@@ -65,9 +67,12 @@ class Facts:
     def __init__(self, *, has_recogniser: bool, has_vad: bool) -> None:
         self.has_recogniser = has_recogniser
         self.has_vad = has_vad
-        self._voice_on = False
+        self.voice_on = False
+        """Whether the user is speaking now, as far as anybody knows."""
         self._noise = False  # the voice that is on has held the floor long enough without a word
-        self._onset: float | None = None
+        self._unheard = False  # so it is, nobody else has spoken over it, and the recogniser has said nothing of it
+        self.onset: float | None = None
+        """When the voice began that was heard last, in the turn that is not committed yet."""
         self._last_voiced: float | None = None
         self._voice_ended: float | None = None  # the same, as the detector tells it
         self._hang_over = HANG_OVER_S
@@ -77,7 +82,8 @@ class Facts:
         self._requested = False  # the application ends this turn
         self._cleared_at: float | None = None
         self._agent_due = False  # a speech of it is planned or sounds, as far as anybody has told
-        self._agent_audible = False
+        self.agent_audible = False
+        """Whether a speech of the agent has begun to sound and is not over."""
         self._interruptible = True
         self._last_turn = LastTurn()
         self._voice_since_agent = False
@@ -93,63 +99,50 @@ class Facts:
         self._advice_due: float | None = None  # until when its answer is waited for
 
     @property
-    def voice_on(self) -> bool:
-        """Whether the user is speaking now, as far as anybody knows."""
-        return self._voice_on
-
-    @property
     def pending_transcript(self) -> str:
         """The words of the turn that is not committed yet."""
         return self._words.text
-
-    @property
-    def agent_audible(self) -> bool:
-        """Whether a speech of the agent has begun to sound and is not over."""
-        return self._agent_audible
 
     def so_far(self, text: str) -> str:
         """The words of the turn that is not committed yet, with `text` as the recogniser's newest reading.
 
         Over the agent's speech a turn is not what was said in several voices, but in the one that is on.
         """
-        return " ".join(self.pieces(text)).strip()
+        return " ".join(self.pieces(text)).strip() if self._words.finals else text.strip()
 
     def pieces(self, text: str) -> list[str]:
         """The same, reading by reading."""
-        since = self._onset if self._agent_audible and self._onset is not None else float("-inf")
-        return [*(final.text for final in self._words.finals if final.at >= since), text]
-
-    @property
-    def onset(self) -> float | None:
-        """When the voice began that was heard last, in the turn that is not committed yet."""
-        return self._onset
+        since = self.onset if self.agent_audible and self.onset is not None else float("-inf")
+        return [final.text for final in self._words.finals if final.at >= since] + [text]
 
     def voice_s(self, at: float) -> float | None:
         """How long the voice that was heard last has lasted; None where none was."""
-        end = at if self._voice_on else self._last_voiced
-        return None if self._onset is None or end is None else max(0.0, end - self._onset)
+        end = at if self.voice_on else self._last_voiced
+        return None if self.onset is None or end is None else max(0.0, end - self.onset)
 
     @property
     def _voice_tells(self) -> bool:
         """Whether the user speaks when the detector says so: there is one, and what it hears is no noise."""
-        return self.has_vad and not (self._noise and self._voice_on)
+        return self.has_vad and not (self._noise and self.voice_on)
 
     def _note(self, event: TurnEvent) -> None:
         match event:
             case VoiceStarted(onset=onset):
-                self._voice_on = True
-                self._noise = False
+                self.voice_on = True
+                self._noise = self._unheard = False
                 self._cleared_at = None
-                self._onset = onset
+                self.onset = onset
                 self._last_turn.voice_began()
                 self._voice_since_agent = True
                 self._words.owed = self.has_recogniser
                 self._final_at = None
                 self._reads_along, self._murmured_at = False, None
             case VoiceStopped(at=at, last_voiced=last_voiced):
-                self._voice_on = False
+                self.voice_on = False
                 self._voice_ended = last_voiced
                 self._hang_over = max(0.0, at - last_voiced)
+                if self._unheard:  # it may have been speech, to a recogniser that reads nothing before a voice is over
+                    self._noise = self._unheard = False
                 if not self._noise:
                     self._last_voiced = last_voiced
                     # A final that came after the voice's end, while the detector still waited, has paid.
@@ -157,23 +150,25 @@ class Facts:
                     self._words.owed = self.has_recogniser and not paid and not self._murmured
             case Heard(text=text, is_final=is_final, at=at, kind=kind):
                 self._read_at = at
+                self._unheard = False
                 self._murmured_at = at if kind == "echo" else None if text else self._murmured_at
-                self._reads_along = self._reads_along or (self._voice_on and not is_final and bool(text))
-                self._said_twice = is_final and self._has_told and self._words.ends_with(text)
+                self._reads_along = self._reads_along or (self.voice_on and not is_final and bool(text))
+                self._said_twice = is_final and self._words.ends_with(text) and self._has_told
                 if is_final:
                     self._final_at = at
-                    self._words.owed = self._voice_on and not self._noise
+                    self._words.owed = self.voice_on and not self._noise
             case AgentStarted(interruptible=interruptible):
-                self._agent_due = self._agent_audible = True
+                self._agent_due = self.agent_audible = True
+                self._unheard = False
                 self._interruptible = interruptible
                 self._committed = None
-                self._voice_since_agent = self._voice_on
+                self._voice_since_agent = self.voice_on
             case AgentStopped(more=more):
-                self._agent_due, self._agent_audible = more, False
+                self._agent_due, self.agent_audible = more, False
                 self._committed = None if not more else self._committed
             case ReplyPlanned(interruptible=interruptible):
                 self._agent_due = True
-                if not self._agent_audible:
+                if not self.agent_audible:
                     self._interruptible = interruptible
             case ReplyTookEffect():
                 self._committed = None
@@ -181,7 +176,7 @@ class Facts:
     @property
     def _has_told(self) -> bool:
         """Whether the recogniser has no reason for a final: it has told of all voice, or would have read new words first."""
-        return self._reads_along or (self.has_vad and not self._voice_on and not self._words.owed)
+        return self._reads_along or (self.has_vad and not self.voice_on and not self._words.owed)
 
     @property
     def _murmured(self) -> bool:
@@ -205,7 +200,7 @@ class Facts:
             words.at = event.at
 
     def _drop_words(self) -> None:
-        self._words = Words([], owed=self._voice_on and self.has_recogniser and not self._noise)
+        self._words = Words([], owed=self.voice_on and self.has_recogniser and not self._noise)
         self._requested = False
 
     def _forget_advice(self) -> None:
@@ -213,4 +208,4 @@ class Facts:
 
     def _lives(self, at: float) -> None:
         self._last_voiced = at
-        self._onset = at if self._onset is None else self._onset
+        self.onset = at if self.onset is None else self.onset

@@ -75,7 +75,10 @@ class Phrases:
 
     def within(self, words: Words) -> bool:
         """Whether one of them stands anywhere in `words`."""
-        return any(word in self._lengths_by_first and self.at_start(words[start:]) for start, word in enumerate(words))
+        first = self._lengths_by_first
+        if first.keys().isdisjoint(words):
+            return False
+        return any(word in first and self.at_start(words[start:]) for start, word in enumerate(words))
 
     def begun_by(self, words: Words) -> bool:
         """Whether `words` are the first words of a longer phrase."""

@@ -35,7 +35,8 @@ the recogniser says that there were no words, at the latest `RELEASE_AFTER_S` af
 backchannel, a filler, words to somebody else) confirm nothing and are no turn: the agent goes on at once, also while that
 voice is still on. Duration confirms only where there is no recogniser, or where it has been silent for `DEAF_AFTER_S`. A
 voice that goes on for `DEAF_AFTER_S` while the recogniser lives and finds no words in it is noise: the agent goes on
-over it. So is one after whose words nothing more is read, which ends the turn.
+over it. So is one after whose words nothing more is read, which ends the turn. A noise that nobody has spoken over, and of
+which the recogniser had nothing to say either, is a voice once more when it is over: it is answered (`AskAgain`).
 
 Between the commit and the first sample of the reply the same steps apply with nothing to duck: the reply is held back.
 If words confirm, nothing of it was heard, so it never was: `Reopen` throws it away and the two halves become one turn.
@@ -55,7 +56,7 @@ counts them.
 """
 
 from collections.abc import Callable
-from enum import Enum
+from enum import StrEnum
 from typing import ClassVar
 
 from agent_runtime.turns.endpoint import DEAF_AFTER_S, MURMURS, Endpoint
@@ -106,7 +107,7 @@ ASK_AGAIN_MIN_S = 0.3
 """A voice that held no words and was shorter than this is a noise that needs no answer."""
 
 
-class State(Enum):
+class State(StrEnum):
     LISTENING = "listening"
     USER_SPEAKING = "user speaking"
     USER_PAUSED = "user paused"
@@ -136,7 +137,7 @@ class TurnMachine(Endpoint):
     @property
     def floor_is_free(self) -> bool:
         """Whether a new speech of the agent may begin to sound: nobody has the floor, or a noise without words has it."""
-        return self.is_quiet or self.state in (State.REPLY_PENDING, State.AGENT_SPEAKING)
+        return self.state in (State.REPLY_PENDING, State.AGENT_SPEAKING) or self.is_quiet
 
     @property
     def is_quiet(self) -> bool:
@@ -156,7 +157,7 @@ class TurnMachine(Endpoint):
 
     def handle(self, event: TurnEvent) -> list[Command]:
         """Take what happened and say what to do about it."""
-        if isinstance(event, Heard) and self._last_turn.claims(event, self._words.interim, voice_on=self._voice_on):
+        if isinstance(event, Heard) and self._last_turn.claims(event, self._words.interim, voice_on=self.voice_on):
             self.ignored += 1
             self._read_at = event.at
             return []
@@ -193,12 +194,13 @@ class TurnMachine(Endpoint):
     def _speaking_tick(self, event: Tick) -> None:
         if not self._due("deaf", event.at):
             return
-        longest = event.at if self._onset is None else self._onset + LONGEST_VOICE_S
+        longest = event.at if self.onset is None else self.onset + LONGEST_VOICE_S
         if self._words.text and not self._reads_along and event.at < longest:
             self._timers["deaf"] = longest  # one that does not read along may be silent, and the voice one all the same
             return
         patience = self._patience
         self._noise = True
+        self._unheard = not self._words.text
         self._words.owed = False
         self._out.append(GiveUpOnVoice(patience, confirmed=False))
         if self._words.text:
@@ -273,18 +275,18 @@ class TurnMachine(Endpoint):
         words = self._words
         self._last_turn.over(at, words.last_final, words.interim, owes=words.owed)
         self._asked_again = False
-        self._onset = None
+        self.onset = None
         self._forget_advice()
         self._drop_words()
 
     def _give_floor_to_agent(self) -> None:
-        self._go(State.AGENT_SPEAKING if self._agent_audible else State.REPLY_PENDING)
+        self._go(State.AGENT_SPEAKING if self.agent_audible else State.REPLY_PENDING)
 
     def _no_words(self, at: float) -> None:
         since = self._last_voiced if self._last_voiced is not None else at
-        long_enough = self._onset is None or since - self._onset >= ASK_AGAIN_MIN_S
+        long_enough = self.onset is None or since - self.onset >= ASK_AGAIN_MIN_S
         self._drop_words()
-        self._onset = None
+        self.onset = None
         if long_enough and self.has_recogniser:
             self._out.append(AskAgain(after=at - since))
             self._asked_again = True
@@ -303,7 +305,7 @@ class TurnMachine(Endpoint):
                 self._no_words(event.at)
 
     def _commit_on_request(self, event: CommitRequested) -> None:
-        if self._voice_on:  # the user still speaks, but the application has decided
+        if self.voice_on:  # the user still speaks, but the application has decided
             self._last_voiced = event.at
         if self._words.text and not self._words.owed and not self._words.interim:
             self._commit(event.at, "requested")
@@ -315,7 +317,7 @@ class TurnMachine(Endpoint):
 
     def _commit_over_agent(self, event: CommitRequested) -> None:
         """What was said over a speech that went on is a turn: the application says so."""
-        if self._voice_on:
+        if self.voice_on:
             self._last_voiced = event.at
         if self._words.text:
             self._commit(event.at, "requested")
@@ -333,7 +335,7 @@ class TurnMachine(Endpoint):
     def _forget(self, event: ClearRequested | None = None) -> None:
         # What the recogniser still owes for the voice thrown away is thrown away too, and that voice if it is over.
         self._cleared_at = event.at if event is not None else self._cleared_at
-        owes = not self._voice_on and (self._words.owed or bool(self._words.interim))
+        owes = not self.voice_on and (self._words.owed or bool(self._words.interim))
         if owes:
             self._last_turn.thrown_away(self._words.interim, voiced=self._words.owed)
         self._drop_words()
@@ -368,7 +370,7 @@ class TurnMachine(Endpoint):
         """It began in the same moment as the user: that is an overlap like any other."""
         if self._noise or not self._may_be_interrupted:
             self._go(State.AGENT_SPEAKING)
-        elif self._voice_on:
+        elif self.voice_on:
             self._suspect(event.at)
 
     def _words_over_agent(self, event: Heard) -> None:
@@ -379,7 +381,7 @@ class TurnMachine(Endpoint):
         of_a_voice = self._is_of_a_voice(event.at)
         rest = self._last_turn.is_rest(event)
         self._take_words(event)
-        earlier = (of_a_voice or rest) and self._agent_audible and not self._voice_since_agent  # said before it began
+        earlier = (of_a_voice or rest) and self.agent_audible and not self._voice_since_agent  # said before it began
         confirms = self._may_be_interrupted and self._confirms(event) and not earlier
         of_its_turn = rest and confirms and self._goes_on  # the delays count from the end of that voice
         if not of_a_voice and not of_its_turn and self._words.grow(event):
@@ -395,7 +397,7 @@ class TurnMachine(Endpoint):
     @property
     def _goes_on(self) -> bool:
         """Whether what is said now is a part of the turn that was committed: nothing of its reply was heard."""
-        return self._committed is not None and not self._agent_audible
+        return self._committed is not None and not self.agent_audible
 
     def _confirms(self, event: Heard) -> bool:
         if not event.text:
@@ -412,7 +414,7 @@ class TurnMachine(Endpoint):
             self._suspect(event.at)
 
     def _suspect(self, at: float) -> None:
-        onset = self._onset if self._onset is not None else at
+        onset = self.onset if self.onset is not None else at
         self._go(State.OVERLAP)
         self._doubted = None
         self._out.append(Duck())
@@ -473,7 +475,7 @@ class TurnMachine(Endpoint):
             return
         if event.text:
             self._doubted = event
-        if event.is_final and not self._voice_on:
+        if event.is_final and not self.voice_on:
             self._release(self._why_no_interruption)
 
     @property
@@ -489,12 +491,12 @@ class TurnMachine(Endpoint):
             self._release("silence without words")
         elif self._due("deaf", event.at):
             lives = self._read_at is not None and event.at - self._read_at <= LIVES_FOR_S
-            deaf = self._voice_on and not lives
+            deaf = self.voice_on and not lives
             self._out.append(GiveUpOnVoice(DEAF_AFTER_S, confirmed=deaf))
             if deaf:
                 self._confirm(event.at, "duration, the recogniser is silent")
             else:
-                self._noise = self._voice_on
+                self._noise = self.voice_on
                 self._release("noise without words")
         elif self._due("hold", event.at):
             self._hold()
@@ -513,8 +515,8 @@ class TurnMachine(Endpoint):
             self._out.append(Reopen())
             self._last_turn.goes_on()
             earlier = self._committed
-            if self._onset is not None and self._last_voiced is not None:
-                self.estimates.pause(self._onset - self._last_voiced)
+            if self.onset is not None and self._last_voiced is not None:
+                self.estimates.pause(self.onset - self._last_voiced)
             self._words.at = self._words.at if self._words.at is not None else earlier.at
             if earlier.interim:
                 earlier.finals.append(Heard(at, earlier.interim, is_final=True))
@@ -522,15 +524,15 @@ class TurnMachine(Endpoint):
             self._committed = None
         else:
             self._out.append(Cancel(reason))
-        self._agent_due = self._agent_audible = False
+        self._agent_due = self.agent_audible = False
         self._settle(at)
 
     # After which the floor falls to whoever is there.
 
     def _settle(self, at: float) -> None:
-        if self._agent_due and self._agent_audible:
+        if self._agent_due and self.agent_audible:
             self._go(State.AGENT_SPEAKING)
-        elif self._voice_on and not (self._noise and self._words.text):
+        elif self.voice_on and not (self._noise and self._words.text):
             self._go(State.USER_SPEAKING)
             self._listen_for_words(at)
         elif self._words.text or (self._words.owed and self._last_voiced is not None):

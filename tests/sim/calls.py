@@ -119,7 +119,7 @@ def plan(seed: int) -> Plan:
             "vad": {"min_silence": dice.choice([0.1, 0.25, 0.5])},
             "stt": stt,
             "llm": {
-                "ttft": dice.choice([0.02, 0.1, 0.6]),
+                "ttft": dice.choice([0.0, 0.02, 0.1, 0.6]),
                 "tokens_per_second": dice.choice([20, 80, 500]),
                 "replies": [_answer(dice, agent) for _ in range(70)],
             },

@@ -94,6 +94,8 @@ class Watch:
     voice_since_commit: bool = False
     noise: bool = False
     noise_was: bool = False
+    unheard: bool = False
+    """The noise may have been speech: the recogniser has said nothing of it, and nobody has spoken over it."""
     cleared_at: float = -math.inf
     audible: bool = False
     audible_at: float = -math.inf
@@ -175,15 +177,18 @@ class Watch:
         match event:
             case VoiceStarted():
                 self.voice_on, self.onset, self.voice_since_commit = True, event.onset, True
-                self.noise = self.quiet = self.reads_along = False
+                self.noise = self.unheard = self.quiet = self.reads_along = False
             case VoiceStopped():
                 earlier = -math.inf if self.voice_on else self.last_voiced  # in a wild world it ends twice
                 self.voice_on = False
                 self.voice_since_commit = self.voice_since_commit and event.last_voiced > self.cleared_at
+                if self.unheard:
+                    self.noise = self.noise_was = self.unheard = False
                 if not self.noise:
                     self.last_voiced = max(earlier, event.last_voiced)
                     self.first_sign = min(self.first_sign, event.last_voiced)
             case Heard():
+                self.unheard = False
                 recent = self.voice_on or event.at - self.last_voiced <= self.machine.options.endpointing.max_delay
                 recent = recent and not self.wild  # there a voice ends twice
                 known = self.machine.has_vad and self.voice_since_commit and not self.noise and recent
@@ -215,6 +220,7 @@ class Watch:
                         self.finals[word] = event.sure
             case AgentStarted():
                 self.audible = self.due = True
+                self.unheard = False
                 self.interruptible, self.reopenable = event.interruptible, False
                 self.audible_at = event.at
             case AgentStopped():
@@ -275,6 +281,8 @@ class Watch:
                     self.voice_since_commit, self.due = False, True
                 case GiveUpOnVoice():
                     self.noise = self.voice_on and not command.confirmed
+                    self.unheard = self.noise and self.before is State.USER_SPEAKING and len(self.commands) == 1
+                    self.unheard = self.unheard and not self.pending
                 case _ if IGNORE and isinstance(command, IGNORE):
                     self.voice_since_commit = False
                     self.unfinished = any(word not in self.said for word in command.transcript.split())

@@ -539,3 +539,27 @@ def test_nor_does_a_voice_of_which_nothing_is_ever_read() -> None:
         (21.3, GiveUpOnVoice(DEAF_AFTER_S, confirmed=False)),
         (21.8, commit("hello", "silence", 21.3, 1.2)),
     ]
+
+
+def test_a_long_voice_of_which_nothing_was_read_is_asked_about() -> None:
+    """Also where it was taken for noise meanwhile: a recogniser may say nothing before a voice is over."""
+    floor = Floor().voice(1.0).silence(9.0).wait(30)
+    assert floor.said == [(6.0, GiveUpOnVoice(DEAF_AFTER_S, confirmed=False)), (12.0, AskAgain(after=3.0))]
+
+
+def test_its_words_may_still_come() -> None:
+    floor = Floor().voice(1.0).silence(9.0).final(9.4, "tea please").wait(30)
+    assert floor.said[1:] == [(9.5, commit("tea please", "silence", 9.0, 9.4))]
+
+
+def test_a_long_voice_that_was_read_as_nothing_is_a_noise() -> None:
+    floor = Floor().voice(1.0).final(8.0, "").silence(9.0).wait(30)
+    assert floor.said == [(6.0, GiveUpOnVoice(DEAF_AFTER_S, confirmed=False))]
+
+
+def test_a_short_max_delay_does_not_cut_between_two_readings() -> None:
+    floor = Floor(endpointing={"min_delay": 0.1, "max_delay": 0.2}).voice(0.5)
+    floor.interim(0.7, "what").interim(1.1, "what is").interim(1.5, "what is open").wait(1.7)
+    assert floor.said == []
+    floor.silence(1.7).final(1.9, "what is open").wait(9)
+    assert floor.said == [(1.9, commit("what is open", "final transcript", 1.7, 1.9))]
