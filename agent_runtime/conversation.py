@@ -129,8 +129,8 @@ class Conversation:
         if self._commits and not self.machine.commit_is_due:
             self._answer_commits("")
         self._set_timer()
-        if self.speeches.queue:
-            self.wake_playout()
+        if self.playout is not None and self.speeches.queue:
+            self.playout.wake()
         self.speeches.check_prepared()
 
     def _set_timer(self) -> None:

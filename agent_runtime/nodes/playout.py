@@ -86,17 +86,23 @@ class Utterance:
             self._ledger.said(frame.text, frame.text if frame.spoken is None else frame.spoken)
         if frame.data:
             self.empty = False
-            if self._resampler is None:
-                self._resampler = Resampler(frame.sample_rate, self._rate)
-            elif self._resampler.in_rate != frame.sample_rate:
-                self._pcm += self._resampler.flush()
-                self._resampler = Resampler(frame.sample_rate, self._rate)
             self._ledger.samples(round(frame.samples_per_channel * self._rate / frame.sample_rate), frame.words)
-            self._pcm += self._resampler.push(frame.data)
+            self._pcm += self._at_our_rate(frame)
             self.on_sound()
         if self._unplayed > AHEAD_S * self._rate:
             self._room = asyncio.Event()
             await self._room.wait()
+
+    def _at_our_rate(self, frame: AudioFrame) -> bytes:
+        if self._resampler is None:
+            if frame.sample_rate == self._rate and not len(frame.data) % 2:
+                return frame.data
+            self._resampler = Resampler(frame.sample_rate, self._rate)
+        elif self._resampler.in_rate != frame.sample_rate:
+            held_back = self._resampler.flush()
+            self._resampler = Resampler(frame.sample_rate, self._rate)
+            return held_back + self._resampler.push(frame.data)
+        return self._resampler.push(frame.data)
 
     @property
     def tells(self) -> bool:
