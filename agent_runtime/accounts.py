@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_runtime import clock, events
 from agent_runtime.events import Event
-from agent_runtime.inference.spending import Budget, Spending
+from agent_runtime.inference.spending import TOKENS, Budget, Spending
 from agent_runtime.llm import ModelCall
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ class Accounts:
 
     def called(self, speech_id: str | None, call: ModelCall) -> None:
         """A request to a model is over."""
-        usage = call.usage
         self._conversation.post(
             events.ModelCalled(
                 at=clock.now(),
@@ -40,12 +39,8 @@ class Accounts:
                 requested_at=call.requested_at,
                 first_token_at=call.first_token_at,
                 characters=call.characters,
-                prompt_tokens=usage.prompt_tokens if usage is not None else None,
-                prompt_cached_tokens=usage.prompt_cached_tokens if usage is not None else None,
-                cache_creation_tokens=usage.cache_creation_tokens if usage is not None else None,
-                completion_tokens=usage.completion_tokens if usage is not None else None,
-                reasoning_tokens=usage.reasoning_tokens if usage is not None else None,
                 error=call.error,
+                **{name: getattr(call.usage, name, None) for name in TOKENS},
             )
         )
 

@@ -14,10 +14,10 @@ from agent_runtime.errors import UsageError
 Hedge = float | Literal["p90"]
 
 _HEDGE = re.compile(r"(?P<model>.*?)\s+~\s*(?P<after>\S*)", re.DOTALL)
-_SECRET = re.compile(
-    r"([?&][^=&|]*(?:key|secret|token(?!s)|pass|pwd|auth|credential|header)[^=&|]*=)[^&|]*?(?=\s*(?:[&|]|\s~|$))",
-    re.IGNORECASE,
-)
+SECRET = "(?:key|secret|token(?!s)|pass|pwd|auth|credential|header)"
+"""What stands in the name of an option that may hold a secret; a regular expression."""
+
+_SECRET = re.compile(rf"([?&][^=&|]*{SECRET}[^=&|]*=)[^&|]*?(?=\s*(?:[&|]|\s~|$))", re.IGNORECASE)
 _LOGIN = re.compile(r"(://|%3a%2f%2f)[^&|\s]*(@|%40)", re.IGNORECASE)
 _TIME = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s)")
 
@@ -35,20 +35,13 @@ class Link:
     hedge: Hedge | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """The models in the order in which they are asked; one at least."""
-
-    links: tuple[Link, ...]
-
-
 def shown(text: str) -> str:
     """A descriptor or a chain without the secrets that its options may hold, for messages and labels."""
     return _LOGIN.sub(r"\1***\2", _SECRET.sub(r"\1***", text))
 
 
-def parse(text: str, *, what: str = "LLM") -> Chain:
-    """Take a text apart at its ``|``. A descriptor alone is a chain of one.
+def parse(text: str, *, what: str = "LLM") -> tuple[Link, ...]:
+    """Take a text apart at its ``|``: the models in the order in which they are asked. A descriptor alone is a chain of one.
 
     Args:
         what: the kind of node, for messages.
@@ -76,7 +69,7 @@ def parse(text: str, *, what: str = "LLM") -> Chain:
         if link.descriptor in seen:
             raise UsageError(f"The {what} {shown(text)!r} names {shown(link.descriptor)!r} twice; take one away.")
         seen.add(link.descriptor)
-    return Chain(links)
+    return links
 
 
 def _link(side: str, text: str, what: str) -> Link:

@@ -13,7 +13,7 @@ import inspect
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl
 
 from agent_runtime.errors import UsageError
 from agent_runtime.inference import chain, routes
-from agent_runtime.inference.chain import Chain
+from agent_runtime.inference.chain import Link
 from agent_runtime.inference.chain import shown as shown
 from agent_runtime.inference.routes import KEYS as KEYS
 from agent_runtime.inference.routes import Key, Way
@@ -99,7 +99,7 @@ def parse(kind: Kind, text: str) -> Descriptor:
         UsageError: it has no provider or no model, a space in its name, or an option twice; or it is a chain that cannot
             be read.
     """
-    links = chain.parse(text, what=WHAT[kind]).links
+    links = chain.parse(text, what=WHAT[kind])
     if len(links) > 1:
         return Descriptor(kind, text)
     name, _, query = links[0].descriptor.partition("?")
@@ -134,7 +134,7 @@ def _parted(name: str) -> tuple[str, str, str]:
 def keys_of(kind: Kind, text: str) -> dict[str, bool]:
     """The variables that `text` needs, on the way that it would take, and whether each is set. Never raises."""
     try:
-        links = chain.parse(text, what=WHAT[kind]).links
+        links = chain.parse(text, what=WHAT[kind])
         found: dict[str, bool] = {}
         for link in links:
             descriptor = parse(kind, link.descriptor)
@@ -164,7 +164,7 @@ def check_name(descriptor: Descriptor) -> None:
     """Refuse a name that means nothing, with what was near."""
     kind, name = descriptor.kind, descriptor.name
     if "|" in name:
-        for link in chain.parse(name, what=WHAT[kind]).links:
+        for link in chain.parse(name, what=WHAT[kind]):
             check_name(parse(kind, link.descriptor))
     elif name not in LOCAL[kind] and (descriptor.provider == "local" or not routes.is_known(descriptor.provider)):
         raise UsageError(f"Unknown {WHAT[kind]} {name!r}. {_hint(kind, name)}")
@@ -227,7 +227,7 @@ def resolve(kind: Kind, given: Any) -> Any:
         return Unresolved(kind, given if isinstance(given, str) else repr(given), str(error) or type(error).__name__)
 
 
-def make(kind: Kind, links: Chain) -> Any:
+def make(kind: Kind, links: Sequence[Link]) -> Any:
     """The one node that asks the links of a chain in turn.
 
     Raises:
@@ -236,7 +236,7 @@ def make(kind: Kind, links: Chain) -> Any:
     if kind not in FALLBACKS:
         raise UsageError(f"A {WHAT[kind]} has no fallback yet; name one {WHAT[kind]}, as {DEFAULTS[kind]!r}.")
     nodes, wrong = [], []
-    for link in links.links:
+    for link in links:
         try:
             nodes.append(_made(kind, link.descriptor))
         except UsageError as error:
@@ -244,7 +244,7 @@ def make(kind: Kind, links: Chain) -> Any:
     if wrong:
         raise UsageError(" ".join(wrong))
     module, _, name = FALLBACKS[kind].partition(":")
-    return getattr(importlib.import_module(module), name)(nodes, hedges=[link.hedge for link in links.links])
+    return getattr(importlib.import_module(module), name)(nodes, hedges=[link.hedge for link in links])
 
 
 def _hint(kind: Kind, name: str) -> str:
@@ -312,7 +312,7 @@ def _node(kind: Kind, given: Any) -> Any:
 
 def _made(kind: Kind, given: str) -> Any:
     links = chain.parse(given, what=WHAT[kind])
-    if len(links.links) > 1:
+    if len(links) > 1:
         return make(kind, links)
     descriptor = parse(kind, given)
     way = check(descriptor)

@@ -12,6 +12,7 @@ import dataclasses
 import math
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agent_runtime import clock
@@ -210,7 +211,8 @@ class FallbackStream(LLMStream):
 
     def start(self, place: int, wake: asyncio.Event, *, last: bool) -> "_Contender":
         llm = self._chain.models[place]
-        return _Contender(place, llm, lambda: self._ask(place, self._ctx, last), self._chain.patience(llm), wake)
+        ask = partial(self._ask, place, self._ctx, last)
+        return _Contender(place, llm, ask, self._chain.patience(llm), wake, last=last)
 
     def failed(self, contender: "_Contender") -> None:
         assert contender.error is not None
@@ -332,9 +334,17 @@ class _Contender:
     """One model that was asked."""
 
     def __init__(
-        self, place: int, llm: LLM, ask: Callable[[], LLMStream], patience: float, wake: asyncio.Event
+        self,
+        place: int,
+        llm: LLM,
+        ask: Callable[[], LLMStream],
+        patience: float,
+        wake: asyncio.Event,
+        *,
+        last: bool,
     ) -> None:
         self.place = place
+        self.is_last = last
         self.label = llm.label or type(llm).__name__
         self._thoughts: deque[ChatChunk] = deque()
         self.chunks: Channel[ChatChunk] = Channel(AHEAD)
@@ -394,9 +404,13 @@ class _Contender:
             self._wake.set()
 
     def _as_it_was(self, call: ModelCall) -> ModelCall:
-        if self.outcome is None or call.outcome == "failed":
+        if call.outcome == "failed":
             return call
-        return dataclasses.replace(call, outcome=self.outcome)
+        if self.outcome is not None:
+            return dataclasses.replace(call, outcome=self.outcome)
+        if call.outcome == "answered" and not self.is_usable and not self.is_last:  # the next one answers in its place
+            return dataclasses.replace(call, outcome="failed", error=f"{self.label} gave an empty answer.")
+        return call
 
 
 def _is_of_the_request(error: Exception) -> bool:

@@ -5,7 +5,9 @@ the environment, of which only whether a variable is set is asked.
 straight to the owner, where it has a service of its own. Every other provider has one way.
 """
 
+import functools
 import importlib
+import ipaddress
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -166,8 +168,27 @@ def is_at_home(provider: str) -> bool:
     row = None if provider in NATIVE else _rows().get(provider)
     variables = (ADDRESSES.get(provider, ""),) if row is None else row.base_url_variables
     usual = "" if row is None else row.base_url
-    address = next((os.environ[name] for name in variables if os.environ.get(name)), usual)
-    return urlsplit(address).hostname in ("localhost", "127.0.0.1", "::1")
+    return is_here(next((os.environ[name] for name in variables if os.environ.get(name)), usual))
+
+
+def is_here(url: str) -> bool:
+    """Whether an address is this machine's."""
+    try:
+        return is_this_machine(urlsplit(url).hostname or "")
+    except ValueError:  # it is no address
+        return False
+
+
+@functools.lru_cache
+def is_this_machine(host: str) -> bool:
+    """Whether a host, by its name or its number, is this machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:  # another name
+        return False
+    return address.is_loopback or address.is_unspecified
 
 
 def is_known(provider: str) -> bool:

@@ -6,12 +6,23 @@ knows the model; what is not known stays unknown, is counted as such, and is nev
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from agent_runtime.errors import UsageError
 from agent_runtime.events import Event, GenerationDiscarded, ModelCalled
-from agent_runtime.inference.prices import Price, price_of
 from agent_runtime.llm import CompletionUsage
+
+if TYPE_CHECKING:
+    from agent_runtime.inference.prices import Price
+
+TOKENS = (
+    "prompt_tokens",
+    "prompt_cached_tokens",
+    "cache_creation_tokens",
+    "completion_tokens",
+    "reasoning_tokens",
+)
+"""What is counted, by its name in `CompletionUsage`, in `ModelCalled` and in `ModelUsage`."""
 
 GOODBYE = "I am sorry, our time is up. Good-bye."
 
@@ -44,6 +55,13 @@ class ModelUsage:
     usd: float | None = 0.0
 
 
+def of_the_table(provider: str, model: str) -> "Price | None":
+    """The price in the dated table, which is read when something is to be paid for."""
+    from agent_runtime.inference.prices import price_of
+
+    return price_of(provider, model)
+
+
 class Spending:
     """The sum of what was noted.
 
@@ -51,7 +69,7 @@ class Spending:
         price_of: dollars for the tokens of a model; by itself the dated table of prices.
     """
 
-    def __init__(self, price_of: Callable[[str, str], Price | None] = price_of) -> None:
+    def __init__(self, price_of: "Callable[[str, str], Price | None]" = of_the_table) -> None:
         self._price_of = price_of
         self._models: dict[tuple[str, str], ModelUsage] = {}
         self._of_speech: dict[str, float] = {}
@@ -85,9 +103,8 @@ class Spending:
         if usage is None:
             used.unmetered += 1
             return
-        for name in ("prompt_tokens", "prompt_cached_tokens", "cache_creation_tokens", "completion_tokens"):
+        for name in TOKENS:
             setattr(used, name, getattr(used, name) + getattr(usage, name))
-        used.reasoning_tokens += usage.reasoning_tokens
         price = self._price_of(call.provider, model)
         usd = None if price is None else price.of_tokens(usage)
         if usd is None or used.usd is None:
@@ -114,24 +131,14 @@ class Spending:
     @property
     def unknown(self) -> list[str]:
         """The models of which not all is known: unpriced, or with requests that were not metered."""
-        return [
-            f"{used.provider}/{used.model}"
-            for used in self._models.values()
-            if used.usd is None or (used.unmetered and used.usd is not None)
-        ]
+        return [f"{used.provider}/{used.model}" for used in self._models.values() if used.usd is None or used.unmetered]
 
 
 def _usage(call: ModelCalled) -> CompletionUsage | None:
     if call.prompt_tokens is None or call.completion_tokens is None:
         return None
-    return CompletionUsage(
-        completion_tokens=call.completion_tokens,
-        prompt_tokens=call.prompt_tokens,
-        total_tokens=call.prompt_tokens + call.completion_tokens,
-        prompt_cached_tokens=call.prompt_cached_tokens or 0,
-        cache_creation_tokens=call.cache_creation_tokens or 0,
-        reasoning_tokens=call.reasoning_tokens or 0,
-    )
+    counted: dict[str, Any] = {name: getattr(call, name) or 0 for name in TOKENS}
+    return CompletionUsage(total_tokens=call.prompt_tokens + call.completion_tokens, **counted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from agent_runtime import clock, media
+from agent_runtime import clock
 from agent_runtime.content import (
     CONTENT_TYPES,
     AudioContent,
@@ -32,11 +32,12 @@ from agent_runtime.content import (
 from agent_runtime.errors import UsageError
 from agent_runtime.media import by_name, encoded, image_type, parse_data_uri, sniffed
 from agent_runtime.providers.http.fetch import Fetch, Resolve, resolved, too_large
+from agent_runtime.providers.inlined import inlined
 
 if TYPE_CHECKING:
     from agent_runtime.chat import ChatContent
 
-__all__ = ["LARGEST_PART", "LARGEST_REQUEST", "Loaded", "data_uri", "load", "load_all", "typed"]
+__all__ = ["LARGEST_PART", "LARGEST_REQUEST", "Loaded", "load", "load_all", "typed"]
 
 LARGEST_PART = 20_000_000
 """Bytes of one part: what Gemini and OpenAI take in a request."""
@@ -45,10 +46,6 @@ LARGEST_REQUEST = 50_000_000
 """Bytes of all parts of one request together."""
 
 _AUDIO_FORMATS = {"mp3": "audio/mpeg", "wav": "audio/wav"}
-
-
-def data_uri(loaded: Loaded) -> str:
-    return media.data_uri(loaded.mime_type, loaded.data)
 
 
 # What a part is
@@ -172,12 +169,12 @@ async def load(
     known = typed(dict(part)) if isinstance(part, Mapping) else part
     fetch = Fetch(limit, allow_private, client, resolve or resolved)
     if isinstance(known, AudioContent):
-        return _within(Loaded("audio/wav", known.wav()), limit, "The sound in a message")
+        return await inlined(_within(Loaded("audio/wav", known.wav()), limit, "The sound in a message"))
     if not isinstance(known, ImageContent | FileContent):
         raise UsageError(f"A part of the type {type(known).__name__} has no bytes to load; it is text.")
     if known.loaded is None:
         loaded = await (_load_image(known, fetch) if isinstance(known, ImageContent) else _load_file(known, fetch))
-        object.__setattr__(known, "loaded", loaded)
+        object.__setattr__(known, "loaded", await inlined(_within(loaded, limit, _named(known))))
     assert known.loaded is not None
     return _within(known.loaded, limit, _named(known))
 

@@ -14,6 +14,7 @@ import httpx
 from agent_runtime import clock
 from agent_runtime.errors import APIError
 from agent_runtime.llm import LLM, CallOutcome, ChatChunk, CompletionUsage, LLMStream, ModelCall, reporting
+from agent_runtime.providers import ranges
 from agent_runtime.providers.http.exchange import Answer, Attempts, Exchange, Request
 from agent_runtime.providers.http.service import Service
 from agent_runtime.providers.http.sse import Framing, ServerSentEvents
@@ -49,6 +50,8 @@ class RemoteLLM(LLM):
 
     framing: ClassVar[type[Framing]] = ServerSentEvents
     watches_itself = True
+    _response_format: Any = None
+    """The form of answers that was given to the constructor."""
 
     def __init__(
         self,
@@ -95,8 +98,16 @@ class RemoteLLM(LLM):
         conn_options: APIConnectOptions | None = None,
     ) -> "RemoteStream":
         """Ask for an answer. What is given here counts before what was given to the constructor."""
-        asked = Asked(chat_ctx, tools or (), tool_choice, parallel_tool_calls, response_format, extra_kwargs or {})
+        extra = ranges.mapping("extra_kwargs", extra_kwargs or None)
+        # Whether an answer fits is seen to where it is put together, so its form stands in its own place.
+        form = self._form(extra) if response_format is None else response_format
+        asked = Asked(chat_ctx, tools or (), tool_choice, parallel_tool_calls, form, extra)
         return RemoteStream(self, asked, conn_options or self.conn_options)
+
+    def _form(self, extra: Mapping[str, Any]) -> Any:
+        """The form of an answer where the call names none but perhaps in its `extra` parameters."""
+        of_the_call = extra.get("response_format")
+        return self._response_format if of_the_call is None else of_the_call
 
     def prewarm(self) -> None:
         """Make a connection now, in the background; whether that works is seen when something is asked."""

@@ -130,6 +130,22 @@ def test_a_server_at_home_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made("anthropic/mine", monkeypatch, ANTHROPIC_BASE_URL="http://localhost:8080").provider == "anthropic"
 
 
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        *(
+            (f"http://{host}:8080/v1", True)
+            for host in ("localhost", "api.localhost", "127.0.0.1", "127.0.1.1", "[::1]")
+        ),
+        *((f"http://{host}/v1", True) for host in ("127.255.0.3", "0.0.0.0", "LOCALHOST")),
+        *((f"http://{host}/v1", False) for host in ("128.0.0.1", "10.0.0.1", "localhost.test", "mylocalhost", "[::2]")),
+        *((url, False) for url in ("", "localhost", "http://[::1", "127.0.0.1:80")),
+    ],
+)
+def test_what_is_on_this_machine(url: str, here: bool) -> None:
+    assert routes.is_here(url) == here
+
+
 def test_a2_the_class_behind_the_strings_is_public() -> None:
     node = inference.LLM(
         model="google/gemini-2.5-flash-lite",

@@ -368,45 +368,63 @@ def test_closing_the_stream_closes_every_model() -> None:
     virtual.run(main())
 
 
-def test_what_each_request_came_to_is_reported() -> None:
-    """The models here report nothing by themselves; one that does is `test_fallback_of_services`."""
+class Reporting(Script):
+    """As models of services do."""
 
-    class Reporting(Script):
-        def chat(self, *, chat_ctx: ChatContext, tools: Any = (), tool_choice: Any = None) -> LLMStream:
-            return _Reporting(self, self.scripts[0])
+    def chat(self, *, chat_ctx: ChatContext, tools: Any = (), tool_choice: Any = None) -> LLMStream:
+        return _Reporting(self, self.scripts[0])
 
-    class _Reporting(_Play):
-        async def generate(self) -> AsyncIterator[ChatChunk]:
-            outcome = "cancelled"
-            try:
-                async for chunk in super().generate():
-                    yield chunk
-                outcome = "answered"
-            finally:
-                report = reporting.get()
-                assert report is not None
-                now = clock.now()
-                report(
-                    ModelCall(
-                        provider="x",
-                        model=self._llm.label,
-                        outcome=outcome,  # type: ignore[arg-type]
-                        requested_at=now,
-                        first_token_at=None,
-                        ended_at=now,
-                        characters=0,
-                    )
+
+class _Reporting(_Play):
+    async def generate(self) -> AsyncIterator[ChatChunk]:
+        outcome = "cancelled"
+        try:
+            async for chunk in super().generate():
+                yield chunk
+            outcome = "answered"
+        finally:
+            report = reporting.get()
+            assert report is not None
+            now = clock.now()
+            report(
+                ModelCall(
+                    provider="x",
+                    model=self._llm.label,
+                    outcome=outcome,  # type: ignore[arg-type]
+                    requested_at=now,
+                    first_token_at=None,
+                    ended_at=now,
+                    characters=0,
                 )
+            )
 
+
+def reported(a: Sequence[Any], b: Sequence[Any], **options: Any) -> dict[str, tuple[str, str | None]]:
+    """What the requests to two models came to, and the errors."""
     calls: list[ModelCall] = []
 
     async def main() -> None:
         reporting.set(calls.append)
-        a, b = Reporting("a", [9.0]), Reporting("b", [0.1, "two"])
-        await said(FallbackLLM([a, b], hedges=[None, 0.6]))
+        await said(FallbackLLM([Reporting("a", a), Reporting("b", b)], **options))
 
     virtual.run(main())
-    assert {(call.model, call.outcome) for call in calls} == {("a", "lost"), ("b", "answered")}
+    return {call.model: (call.outcome, call.error) for call in calls}
+
+
+def test_what_each_request_came_to_is_reported() -> None:
+    assert reported([9.0], [0.1, "two"], hedges=[None, 0.6]) == {"a": ("lost", None), "b": ("answered", None)}
+
+
+@pytest.mark.parametrize("options", [{}, {"hedges": [None, 0.6]}])
+def test_an_empty_answer_in_whose_place_another_was_given_is_booked_as_failed(options: dict[str, Any]) -> None:
+    assert reported([0.7, " "], [0.3, "two"], **options) == {
+        "a": ("failed", "a gave an empty answer."),
+        "b": ("answered", None),
+    }
+
+
+def test_an_empty_answer_that_is_the_answer_is_booked_as_one() -> None:
+    assert reported([0.1], [0.1])["b"] == ("answered", None)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -142,3 +144,20 @@ def test_a_budget_from_a_profile() -> None:
 def test_what_is_no_budget_in_a_profile(given: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Budget.of(given)
+
+
+def test_the_table_of_prices_is_read_when_something_is_to_be_paid_for() -> None:
+    code = """
+import sys
+from agent_runtime import AgentSession, events
+from agent_runtime.inference.spending import Spending
+table = {"tomllib", "agent_runtime.inference.prices"}
+assert not table & set(sys.modules), table & set(sys.modules)
+asked = {"at": 0.0, "outcome": "answered", "requested_at": 0.0, "first_token_at": None, "characters": 0}
+call = events.ModelCalled(
+    provider="openai", model="openai/gpt-4.1", speech_id=None, prompt_tokens=1_000_000, completion_tokens=0, **asked
+)
+print(Spending.of([call]).usd > 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("True\n", "")

@@ -15,7 +15,8 @@ from agent_runtime.chat import ChatContent
 from agent_runtime.content import AudioContent, FileContent, ImageContent, Loaded, TextContent
 from agent_runtime.errors import APIStatusError, UsageError
 from agent_runtime.providers import parts
-from agent_runtime.providers.parts import data_uri, load, load_all, typed
+from agent_runtime.providers.inlined import data_uri
+from agent_runtime.providers.parts import load, load_all, typed
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 JPEG = b"\xff\xd8\xff\xe0" + bytes(20)
@@ -139,7 +140,7 @@ class TestLoad:
         frame = AudioFrame(bytes(320), 16_000)
         made = loaded(AudioContent([frame]))
         assert (made.mime_type, made.data[:4], len(made.data)) == ("audio/wav", b"RIFF", 364)
-        assert data_uri(made).startswith("data:audio/wav;base64,UklGR")
+        assert str(data_uri(made)).startswith("data:audio/wav;base64,UklGR")
 
     def test_d20_a_picture_on_this_machine(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "localimage.jpeg").write_bytes(JPEG)

@@ -1,15 +1,15 @@
 """Claude, at Anthropic's Messages API, and every server that speaks it (llama.cpp's does)."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import httpx
 
-from agent_runtime.chat import ChatContext
 from agent_runtime.content import AudioContent, FileContent, ImageContent
 from agent_runtime.errors import UsageError
+from agent_runtime.inference.chain import shown
 from agent_runtime.llm import ChatChunk
 from agent_runtime.providers import parts, ranges
 from agent_runtime.providers.anthropic import claude
@@ -17,10 +17,9 @@ from agent_runtime.providers.anthropic import messages as wire
 from agent_runtime.providers.anthropic.answer import AnthropicAnswer
 from agent_runtime.providers.http.exchange import Answer, Request
 from agent_runtime.providers.http.service import Service, cleaned_key
-from agent_runtime.providers.remote import Asked, RemoteLLM, RemoteStream
+from agent_runtime.providers.remote import Asked, RemoteLLM
 from agent_runtime.providers.schemas import ResponseSchema, response_schema
 from agent_runtime.providers.turns import History, history
-from agent_runtime.tools import Tool, ToolChoice
 from agent_runtime.types import APIConnectOptions
 
 BASE_URL = "https://api.anthropic.com"
@@ -73,8 +72,9 @@ class AnthropicLLM(RemoteLLM):
         prefill: whether the agent's turn may be the last, for the model to go on with; found from the model's name where it
             is left out. Else the user says "." behind it.
         allow_private: pictures and files may be fetched from this machine and its network too.
-        extra_kwargs: further parameters of the request, as the service calls them; ``extra_headers``, ``extra_body`` and
-            ``extra_query`` go where they say. What a call gives counts before this.
+        extra_kwargs: further parameters of the request, as the service calls them; ``extra_headers`` (``anthropic-beta``,
+            another ``anthropic-version``), ``extra_body`` and ``extra_query`` go where they say. What a call gives counts
+            before this.
         conn_options: how patient to be.
         transport: see `RemoteLLM`.
     """
@@ -146,29 +146,6 @@ class AnthropicLLM(RemoteLLM):
     def prewarm_url(self) -> str:
         return self._url.removesuffix("/messages") + "/models"
 
-    def chat(
-        self,
-        *,
-        chat_ctx: ChatContext,
-        tools: Sequence[Tool] = (),
-        tool_choice: ToolChoice | None = None,
-        parallel_tool_calls: bool | None = None,
-        response_format: Any = None,
-        extra_kwargs: Mapping[str, Any] | None = None,
-        conn_options: APIConnectOptions | None = None,
-    ) -> RemoteStream:
-        extra = dict(extra_kwargs or {})
-        of_the_call = extra.pop("response_format", None)
-        return super().chat(
-            chat_ctx=chat_ctx,
-            tools=tools,
-            tool_choice=tool_choice,
-            parallel_tool_calls=parallel_tool_calls,
-            response_format=response_format or of_the_call or self._response_format,
-            extra_kwargs=extra,
-            conn_options=conn_options,
-        )
-
     async def request(self, asked: Asked) -> Request:
         given = self._merged(asked)
         wanted = response_schema(asked.response_format)
@@ -204,6 +181,7 @@ class AnthropicLLM(RemoteLLM):
         """Every parameter, checked; what the call says counts."""
         said = {"parallel_tool_calls": asked.parallel_tool_calls, "tool_choice": asked.tool_choice}
         given = self._given | _named(asked.extra_kwargs)
+        given.pop("response_format", None)  # `asked` has it
         return _checked(given | {name: value for name, value in said.items() if value is not None})
 
     async def _contents(self, told: History) -> dict[int, wire.JSON]:
@@ -214,7 +192,7 @@ class AnthropicLLM(RemoteLLM):
             client = await self.connections.client()
             loaded = await parts.load_all(to_load, total=LARGEST, allow_private=self._allow_private, client=client)
             for part, each in zip(to_load, loaded, strict=True):
-                contents[id(part)] = wire.content(each.mime_type, each.data)
+                contents[id(part)] = wire.content(each)
         return contents
 
     def _put_tools(self, body: dict[str, Any], asked: Asked, given: dict[str, Any], made: Iterable[Any]) -> None:
@@ -268,7 +246,7 @@ class AnthropicLLM(RemoteLLM):
 def _messages_url(base: str) -> str:
     base = base.rstrip("/")
     if not base.startswith(("http://", "https://")):
-        raise UsageError(f"base_url is {base!r}; it begins with https:// or http://.")
+        raise UsageError(f"base_url is {shown(base)!r}; it begins with https:// or http://.")
     if base.endswith("/messages"):
         return base
     return f"{base}/messages" if base.endswith("/v1") else f"{base}/v1/messages"

@@ -1,12 +1,12 @@
 """What Anthropic's Messages API is told: a history, tools and a choice in its own form. Pure; see `turns` for the rules."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent_runtime.chat import FunctionCall, FunctionCallOutput
-from agent_runtime.content import TextContent
+from agent_runtime.content import Loaded, TextContent
 from agent_runtime.errors import UsageError
+from agent_runtime.providers.inlined import base64_of
 from agent_runtime.providers.schemas import NotStrict, ResponseSchema, loose, strict
 from agent_runtime.providers.turns import EMPTY, History, Part, Turn, arguments_of
 from agent_runtime.tools import FunctionTool, ProviderTool
@@ -77,22 +77,22 @@ def marked(block: Mapping[str, Any], part: Any) -> JSON:
     return {**block, "cache_control": dict(control)} if control else dict(block)
 
 
-def content(mime_type: str, data: bytes) -> JSON:
+def content(loaded: Loaded) -> JSON:
     """The block of a picture or a file.
 
     Raises:
         UsageError: it is none of the types that the service reads.
     """
+    mime_type = loaded.mime_type
     if mime_type.startswith("text/") or mime_type == "application/json":
-        text = data.decode("utf-8", "replace")
+        text = loaded.data.decode("utf-8", "replace")
         return {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": text}}
     if mime_type not in (*IMAGES, "application/pdf"):
         raise UsageError(
             f"Anthropic's models read no {mime_type}; give a JPEG, PNG, GIF or WebP picture, a PDF or plain text."
         )
-    encoded = base64.b64encode(data).decode("ascii")
     kind = "image" if mime_type in IMAGES else "document"
-    return {"type": kind, "source": {"type": "base64", "media_type": mime_type, "data": encoded}}
+    return {"type": kind, "source": {"type": "base64", "media_type": mime_type, "data": base64_of(loaded)}}
 
 
 # Tools
@@ -124,14 +124,13 @@ def _tool(tool: FunctionTool | ProviderTool, strictly: bool) -> JSON:
 
 def input_schema(tool: FunctionTool, provider: str) -> JSON:
     """The schema of a tool's arguments, which has to be an object's."""
-    schema = loose(tool.parameters)
+    what = f"The schema of the tool '{tool.name}'"
+    schema = loose(tool.parameters, what=what)
     schema.setdefault("type", "object")
     alternatives = {"anyOf", "oneOf", "allOf"} & set(schema)
     if schema["type"] != "object" or alternatives:
-        what = f"has '{min(alternatives)}' at the top" if alternatives else f"is of the type {schema['type']!r}"
-        raise UsageError(
-            f"The schema of the tool '{tool.name}' {what}, which {provider} does not take; make it an object with properties."
-        )
+        how = f"has '{min(alternatives)}' at the top" if alternatives else f"is of the type {schema['type']!r}"
+        raise UsageError(f"{what} {how}, which {provider} does not take; make it an object with properties.")
     return schema
 
 

@@ -9,16 +9,16 @@ import importlib.util
 import inspect
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote
 
 import httpx
 
 from agent_runtime import clock
-from agent_runtime.chat import ChatContext
 from agent_runtime.content import AudioContent
-from agent_runtime.errors import UsageError
+from agent_runtime.errors import APIError, UsageError
+from agent_runtime.inference.chain import shown
 from agent_runtime.llm import ChatChunk
 from agent_runtime.providers import parts, ranges
 from agent_runtime.providers.anthropic import claude
@@ -28,10 +28,9 @@ from agent_runtime.providers.bedrock.event_stream import EventStream
 from agent_runtime.providers.http.exchange import Answer, Request
 from agent_runtime.providers.http.service import Service, cleaned_key
 from agent_runtime.providers.http.sse import Framing
-from agent_runtime.providers.remote import Asked, RemoteLLM, RemoteStream
+from agent_runtime.providers.remote import Asked, RemoteLLM
 from agent_runtime.providers.schemas import ResponseSchema, response_schema
 from agent_runtime.providers.turns import History, history
-from agent_runtime.tools import Tool, ToolChoice
 from agent_runtime.types import APIConnectOptions
 
 DEFAULT_MODEL = "amazon.nova-2-lite-v1:0"
@@ -41,6 +40,9 @@ BEARER_VARIABLE = "AWS_BEARER_TOKEN_BEDROCK"
 
 LARGEST = 18_000_000
 """Bytes of all pictures and files of a request."""
+
+LONG = 1 << 20
+"""Bytes of a request above which it is signed in a thread."""
 
 THINKING_TIMEOUT_S = 60.0
 
@@ -184,29 +186,6 @@ class BedrockLLM(RemoteLLM):
     def prewarm_url(self) -> str:
         return self._url.partition("/model/")[0]
 
-    def chat(
-        self,
-        *,
-        chat_ctx: ChatContext,
-        tools: Sequence[Tool] = (),
-        tool_choice: ToolChoice | None = None,
-        parallel_tool_calls: bool | None = None,
-        response_format: Any = None,
-        extra_kwargs: Mapping[str, Any] | None = None,
-        conn_options: APIConnectOptions | None = None,
-    ) -> RemoteStream:
-        extra = dict(extra_kwargs or {})
-        of_the_call = extra.pop("response_format", None)
-        return super().chat(
-            chat_ctx=chat_ctx,
-            tools=tools,
-            tool_choice=tool_choice,
-            parallel_tool_calls=parallel_tool_calls,
-            response_format=response_format or of_the_call or self._response_format,
-            extra_kwargs=extra,
-            conn_options=conn_options,
-        )
-
     async def request(self, asked: Asked) -> Request:
         given = self._merged(asked)
         wanted = response_schema(asked.response_format)
@@ -248,6 +227,7 @@ class BedrockLLM(RemoteLLM):
         if asked.tool_choice is not None:
             given["tool_choice"] = asked.tool_choice
         given.pop("parallel_tool_calls", None)  # the service has no word for it
+        given.pop("response_format", None)  # `asked` has it
         return _checked(given)
 
     async def _contents(self, told: History) -> dict[int, wire.JSON]:
@@ -266,7 +246,7 @@ class BedrockLLM(RemoteLLM):
             loaded = await parts.load_all(to_load, total=LARGEST, allow_private=self._allow_private, client=client)
             for number, (part, each) in enumerate(zip(to_load, loaded, strict=True), 1):
                 name = getattr(part, "filename", None) or ""
-                contents[id(part)] = wire.content(each.mime_type, each.data, name, number)
+                contents[id(part)] = wire.content(each, name, number)
         return contents
 
     def _put_output(self, body: dict[str, Any], wanted: ResponseSchema | None, given: dict[str, Any]) -> None:
@@ -289,15 +269,32 @@ class BedrockLLM(RemoteLLM):
         if self._bearer:
             return Request(request.url, {**request.headers, "authorization": f"Bearer {self._bearer}"}, request.content)
         await self.prepare()
-        found = self._credentials
-        # Temporary ones are asked for again, over the network, before they expire.
-        changes = hasattr(found, "refresh_needed")
-        frozen = await clock.offload(found.get_frozen_credentials) if changes else found.get_frozen_credentials()
-        frozen = await frozen if inspect.isawaitable(frozen) else frozen
+        frozen = await self._frozen()
         for secret in (frozen.secret_key, frozen.token):
             if secret and secret not in self.service.secrets:
                 self.service.secrets.append(secret)
+        if len(request.content) > LONG:
+            return await clock.offload(signed, request, frozen, self._region)
         return signed(request, frozen, self._region)
+
+    async def _frozen(self) -> Any:
+        """The credentials as they are now."""
+        from botocore.exceptions import BotoCoreError
+
+        found = self._credentials
+        try:
+            # Temporary ones are asked for again, over the network, before they expire.
+            changes = hasattr(found, "refresh_needed")
+            frozen = await clock.offload(found.get_frozen_credentials) if changes else found.get_frozen_credentials()
+            return await frozen if inspect.isawaitable(frozen) else frozen
+        except BotoCoreError as error:
+            raise APIError(
+                f"AWS gave no credentials for '{self.model}' ({self.service.redacted(str(error)).rstrip('.')}). Check the "
+                "profile, the login or the role that they come from.",
+                provider=self.provider,
+                model=self.model,
+                fault="key",
+            ) from None
 
     async def _found(self) -> Any:
         """Credentials that may be asked for frozen ones, of the session or as AWS's tools find them."""
@@ -365,7 +362,7 @@ def _region_of(model: str) -> str | None:
 def _url(base: str, model: str) -> str:
     base = base.rstrip("/")
     if not base.startswith(("http://", "https://")):
-        raise UsageError(f"base_url is {base!r}; it begins with https:// or http://.")
+        raise UsageError(f"base_url is {shown(base)!r}; it begins with https:// or http://.")
     return f"{base}/model/{quote(model, safe='-._~')}/converse-stream"
 
 

@@ -4,16 +4,16 @@ The rules of turns are those of `turns`. Besides: calls may stand in a history o
 way to forbid calling them; so where none are to be called, neither tools nor calls are sent.
 """
 
-import base64
 import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent_runtime.chat import FunctionCall, FunctionCallOutput
-from agent_runtime.content import TextContent
+from agent_runtime.content import Loaded, TextContent
 from agent_runtime.errors import UsageError
 from agent_runtime.providers.anthropic.messages import form, input_schema, named_choice, output_schema, thoughts_of
+from agent_runtime.providers.inlined import base64_of
 from agent_runtime.providers.schemas import ResponseSchema
 from agent_runtime.providers.turns import EMPTY, History, Part, Turn, arguments_of
 from agent_runtime.tools import FunctionTool, ProviderTool
@@ -104,13 +104,13 @@ def _block(part: Part, contents: Mapping[int, JSON]) -> JSON:
     return contents[id(part)]
 
 
-def content(mime_type: str, data: bytes, name: str, number: int) -> JSON:
+def content(loaded: Loaded, name: str, number: int) -> JSON:
     """The block of a picture or a file; `number` makes names of documents differ.
 
     Raises:
         UsageError: it is none of the types that the service reads.
     """
-    source = {"bytes": base64.b64encode(data).decode("ascii")}
+    mime_type, source = loaded.mime_type, {"bytes": base64_of(loaded)}
     for kind, formats in (("image", IMAGES), ("video", VIDEOS), ("audio", SOUNDS)):
         if mime_type in formats:
             return {kind: {"format": formats[mime_type], "source": source}}

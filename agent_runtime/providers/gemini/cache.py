@@ -22,6 +22,7 @@ from urllib.parse import quote
 from agent_runtime import clock
 from agent_runtime.chat import AgentHandoff, ChatItem, ChatMessage
 from agent_runtime.errors import APIError, UsageError
+from agent_runtime.providers.http.exchange import Request
 
 JSON = dict[str, Any]
 Ask = Callable[[str, str, JSON | None], Awaitable[JSON]]
@@ -203,8 +204,7 @@ def _wanted(kept: JSON, key: str, ttl: str | None) -> JSON:
 
 def _key(kept: JSON) -> str:
     """The name under which it is found again: the same for the same beginning, in every process."""
-    text = json.dumps(kept, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+    return hashlib.sha256(Request.of_json("", {}, kept, in_order=True).content).hexdigest()
 
 
 def _moment(text: Any) -> datetime | None:

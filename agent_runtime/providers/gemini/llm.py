@@ -5,8 +5,6 @@ What is sent is put together here from pure parts: the conversation (`gemini_con
 may need pictures (`parts`), a token (`vertex`) and a cache (`gemini_cache`), all over the same connections.
 """
 
-import base64
-import json
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -31,6 +29,7 @@ from agent_runtime.providers.gemini.vertex import KEY_VARIABLES, Access, AIStudi
 from agent_runtime.providers.http.exchange import Answer, Request
 from agent_runtime.providers.http.service import Service
 from agent_runtime.providers.http.sse import Framing
+from agent_runtime.providers.inlined import base64_of
 from agent_runtime.providers.remote import Asked, RemoteLLM, RemoteStream
 from agent_runtime.tools import FunctionTool
 from agent_runtime.types import APIConnectOptions
@@ -158,6 +157,7 @@ class GeminiLLM(RemoteLLM):
         self.url_mode = url_mode
         self.allow_private = allow_private
         self._options = options(model, given, drop_params=drop_params)
+        self._response_format = self._options.response_format
         self.place: Place = (
             VertexAI(project, location, credentials, base_url, api_version)
             if vertexai
@@ -206,8 +206,6 @@ class GeminiLLM(RemoteLLM):
             "gemini_tools": gemini_tools,
         }
         extra = {**(extra_kwargs or {}), **{name: value for name, value in more.items() if value is not None}}
-        # Whether an answer fits is seen to where the answer is put together, so its format stands in its own place.
-        response_format = response_format or extra.pop("response_format", None) or self._options.response_format
         return super().chat(
             chat_ctx=chat_ctx,
             tools=cast(Any, tools),
@@ -347,8 +345,7 @@ class GeminiLLM(RemoteLLM):
             client = await self.connections.client()
             loaded = await files.load_all(list(loading.values()), allow_private=self.allow_private, client=client)
             for key, each in zip(loading, loaded, strict=True):
-                data = base64.b64encode(each.data).decode()
-                made[key] = {"inlineData": {"mimeType": each.mime_type, "data": data}}
+                made[key] = {"inlineData": {"mimeType": each.mime_type, "data": base64_of(each)}}
         return made
 
     def _known(self, part: Any) -> Content | JSON:
@@ -436,10 +433,9 @@ class GeminiLLM(RemoteLLM):
     async def _ask(self, access: Access, method: str, url: str, body: JSON | None) -> JSON:
         """One call besides the conversation."""
         client = await self.connections.client()
-        content = None if body is None else json.dumps(body, ensure_ascii=False).encode(errors="replace")
-        headers = {**access.headers, **({"content-type": "application/json"} if content else {})}
+        sent = Request.of_json(url, access.headers, body) if body is not None else Request(url, access.headers, b"")
         try:
-            response = await client.request(method, url, headers=headers, content=content)
+            response = await client.request(method, url, headers=dict(sent.headers), content=sent.content or None)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self.service.lost(error, url, begun=False) from None
         if response.status_code >= 400:

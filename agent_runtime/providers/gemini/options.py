@@ -390,5 +390,8 @@ def format_config(model: str, response_format: Any) -> JSON:
     if wanted.schema is None:
         return {"responseMimeType": "application/json"}
     if (generation(model) or 2) < 2:  # it reads its own dialect alone
-        return {"responseMimeType": "application/json", "responseSchema": for_gemini(wanted.schema)}
+        return {
+            "responseMimeType": "application/json",
+            "responseSchema": for_gemini(wanted.schema, what="response_format"),
+        }
     return {"responseMimeType": "application/json", "responseJsonSchema": wanted.schema}

@@ -124,6 +124,6 @@ def declaration(name: str, description: str, parameters: Mapping[str, Any] | Non
     made: JSON = {"name": name}
     if description:
         made["description"] = description
-    if parameters and parameters.get("properties"):
+    if parameters and (not isinstance(parameters, Mapping) or parameters.get("properties")):
         made["parameters"] = for_gemini(parameters, what=f"The tool '{name}'")
     return made

@@ -136,7 +136,7 @@ class VertexAI:
 
     async def access(self, service: Service) -> Access:
         token = await self._token.get(service)
-        self.secrets[:] = [token]
+        self.secrets[:] = [token, *self._token.secrets]
         project = self._project or self._token.project
         if not project:
             raise UsageError(
@@ -177,6 +177,8 @@ class _Token:
     def __init__(self, source: Any) -> None:
         self.project: str | None = None
         self.billed: str | None = None
+        self.secrets: list[str] = []
+        """What the credentials are made of, as far as it is theirs to tell."""
         self._ask: Token | None = None
         self._google: Any = None
         self._source: Any = None
@@ -232,28 +234,33 @@ class _Token:
             await clock.offload(self._renew_in_thread)
         except exceptions.DefaultCredentialsError as error:
             raise UsageError(
-                f"No credentials of Google Cloud can be used ({_first_line(error)}); set GOOGLE_APPLICATION_CREDENTIALS "
-                "to a service account's file, or run `gcloud auth application-default login`."
+                f"No credentials of Google Cloud can be used ({self._said(error, service)}); set "
+                "GOOGLE_APPLICATION_CREDENTIALS to a service account's file, or run `gcloud auth application-default login`."
             ) from error
         except ValueError as error:  # a key that is none
-            raise UsageError(f"The credentials of Google Cloud cannot be used ({_first_line(error)}).") from None
+            raise UsageError(
+                f"The credentials of Google Cloud cannot be used ({self._said(error, service)})."
+            ) from None
         except exceptions.TransportError as error:
             raise APIConnectionError(
-                f"Google gave no token for '{service.model}' ({_first_line(error)}). Check the network.",
+                f"Google gave no token for '{service.model}' ({self._said(error, service)}). Check the network.",
                 provider=service.provider,
                 model=service.model,
                 fault="network",
                 retryable=True,
-            ) from error
+            ) from None
         except exceptions.GoogleAuthError as error:
             raise APIError(
-                f"Google refused a token for '{service.model}' ({_first_line(error)}). Check the service account, or log in "
-                "again with `gcloud auth application-default login`.",
+                f"Google refused a token for '{service.model}' ({self._said(error, service)}). Check the service account, or "
+                "log in again with `gcloud auth application-default login`.",
                 provider=service.provider,
                 model=service.model,
                 fault="key",
                 retryable=bool(getattr(error, "retryable", False)),
-            ) from error
+            ) from None
+
+    def _said(self, error: Exception, service: Service) -> str:
+        return Service(service.provider, service.model, secrets=self.secrets).redacted(_first_line(error))
 
     def _renew_in_thread(self) -> None:
         if self._google is None:
@@ -266,6 +273,8 @@ class _Token:
         self._google = credentials
         self.project = project or getattr(credentials, "project_id", None)
         self.billed = getattr(credentials, "quota_project_id", None)
+        made_of = (getattr(credentials, name, None) for name in ("refresh_token", "client_secret"))
+        self.secrets = [each for each in made_of if isinstance(each, str)]
 
     async def aclose(self) -> None:
         if self._refreshing is not None and not self._refreshing.done():

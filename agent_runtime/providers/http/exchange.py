@@ -47,6 +47,17 @@ log = logging.getLogger("agent_runtime.llm")
 
 
 @dataclass(frozen=True, slots=True)
+class Verbatim:
+    """A text in a body that has nothing in it that JSON escapes: large ones would take long to be looked through."""
+
+    pieces: tuple[bytes, ...]
+
+
+_MARK = f"verbatim {os.urandom(8).hex()} "
+"""Stands where a `Verbatim` is to stand, with its number behind it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What is sent: a POST of `content`."""
 
@@ -55,19 +66,40 @@ class Request:
     content: bytes
 
     @classmethod
-    def of_json(cls, url: str, headers: Mapping[str, str], body: Mapping[str, Any]) -> "Request":
-        """`body` as JSON.
+    def of_json(
+        cls, url: str, headers: Mapping[str, str], body: Mapping[str, Any], *, in_order: bool = False
+    ) -> "Request":
+        """`body` as JSON; `in_order`, of its names.
 
         Raises:
             UsageError: something in it is none.
         """
+        verbatim: list[Verbatim] = []
+
+        def mark(value: Any) -> str:
+            if not isinstance(value, Verbatim):
+                raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+            verbatim.append(value)
+            return f"{_MARK}{len(verbatim)}"
+
         try:
-            content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+            text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), sort_keys=in_order, default=mark)
         except (TypeError, ValueError, RecursionError) as error:
             raise UsageError(
                 f"A parameter of the request cannot be written as JSON ({error}); give plain values."
             ) from None
+        content = text.encode(errors="replace")
+        if verbatim:
+            content = b"".join(_with(content, verbatim))
         return cls(url, {"content-type": "application/json", **headers}, content)
+
+
+def _with(content: bytes, verbatim: Sequence[Verbatim]) -> Iterator[bytes]:
+    """The content, with each text in the place of its mark. No other text can look like one: its quotes are escaped."""
+    for number, text in enumerate(verbatim, 1):
+        before, _, content = content.partition(f'"{_MARK}{number}"'.encode())
+        yield from (before, b'"', *text.pieces, b'"')
+    yield content
 
 
 class Answer(ABC, Generic[T]):

@@ -14,6 +14,7 @@ from typing import Any
 
 from agent_runtime import clock
 from agent_runtime.errors import APIConnectionError, APIError, APIStatusError, APITimeoutError, Fault, UsageError
+from agent_runtime.inference.chain import SECRET
 
 RETRYABLE = frozenset({408, 409, 424, 429, 499})
 """Statuses below 500 after which the same request may succeed."""
@@ -28,13 +29,15 @@ REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "cf-ray", "x-go
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)s")
 _USER = re.compile(r"(?<=://)[^/?#\s\"'<>]*@")
 """The name and the password in an address."""
+_QUERY = re.compile(rf"(?<=[?&])([^=&?\s]{{0,40}}{SECRET}[^=&?\s]{{0,40}}=)[^&\s\"'<>()]+", re.IGNORECASE)
+"""What is given to a name in a query that may be a key's."""
 _BYTES = re.compile(r"""b(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
 """What h11 shows of a header that it refuses: it may be a key."""
 
 
 def without_password(text: str) -> str:
-    """A text whose addresses have no name and no password."""
-    return _USER.sub("***@", text)
+    """A text whose addresses have no name, no password and no key."""
+    return _QUERY.sub(r"\1***", _USER.sub("***@", text))
 
 
 def cleaned_key(key: object, name: str) -> str:
@@ -159,6 +162,7 @@ class Service:
         """What came of asking: a request that cannot be sent, an answer that cannot be read, or nobody there."""
         import httpx
 
+        url = url.partition("?")[0]  # a key may stand behind it, by any name
         ours = httpx.LocalProtocolError | httpx.UnsupportedProtocol | httpx.InvalidURL | ValueError | TypeError
         if isinstance(error, ours):
             what = type(error).__name__ if isinstance(error, ValueError) else _BYTES.sub("(not shown)", str(error))

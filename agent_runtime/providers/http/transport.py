@@ -16,6 +16,7 @@ import httpx
 
 from agent_runtime import clock
 from agent_runtime.errors import AgentRuntimeError, UsageError
+from agent_runtime.inference.routes import is_this_machine
 from agent_runtime.providers.http.service import without_password
 
 log = logging.getLogger("agent_runtime.llm")
@@ -30,9 +31,6 @@ MAX_CONNECTIONS = 1000
 KEEP_ALIVE = 50
 KEEP_ALIVE_S = 120.0
 """So that the connection of one turn is still there in the next."""
-
-NO_PROXY = ("all://localhost", "all://*.localhost", "all://127.0.0.1", "all://0.0.0.0", "all://[::1]")
-"""This machine: what a proxy calls so is the proxy's machine."""
 
 
 @functools.cache
@@ -56,6 +54,13 @@ def _tls() -> ssl.SSLContext:
         ) from None
 
 
+class _Client(httpx.AsyncClient):
+    """Asks this machine without a proxy: what the proxy calls so is its own. A `mounts` of httpx's names no networks."""
+
+    def _transport_for_url(self, url: httpx.URL) -> httpx.AsyncBaseTransport:
+        return self._transport if is_this_machine(url.host) else super()._transport_for_url(url)
+
+
 def make_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
     """A client with our bounds. Time without an answer is watched by who asks, not here.
 
@@ -63,7 +68,7 @@ def make_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.Asyn
         UsageError: the environment names a proxy that cannot be used.
     """
     try:
-        return httpx.AsyncClient(
+        return _Client(
             transport=transport,
             verify=_tls(),
             timeout=httpx.Timeout(None, connect=CONNECT_S, pool=CONNECT_S),
@@ -71,7 +76,6 @@ def make_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.Asyn
                 max_connections=MAX_CONNECTIONS, max_keepalive_connections=KEEP_ALIVE, keepalive_expiry=KEEP_ALIVE_S
             ),
             headers={"accept-encoding": "identity"},
-            mounts=dict.fromkeys(NO_PROXY) if transport is None else None,
         )
     except ImportError:
         problem = "a SOCKS proxy, which needs socksio: pip install socksio, or unset it"

@@ -13,6 +13,7 @@ from agent_runtime.providers.http.exchange import Request
 from agent_runtime.providers.openai import services
 from agent_runtime.providers.openai.llm import OpenAILLM, Secret, as_headers, without_path
 from agent_runtime.providers.openai.request import Parameters
+from agent_runtime.providers.ranges import mapping
 from agent_runtime.types import APIConnectOptions
 
 log = logging.getLogger("agent_runtime.speech")
@@ -80,6 +81,18 @@ def cannot(provider: str, table: str, kind: str) -> UsageError:
         f"{services.row(provider).name} has no models here that {kind}; those that do are {can}, "
         f"and any other with provider='openai_compatible' and base_url=."
     )
+
+
+def more(extra_kwargs: Any, label: str) -> dict[str, Any]:
+    """Further parameters, as they were given.
+
+    Raises:
+        UsageError: they name another model, by which nothing would be billed.
+    """
+    extra = mapping("extra_kwargs", extra_kwargs or None)
+    if "model" in extra:
+        raise UsageError(f"extra_kwargs of {label} has model={extra['model']!r}; give it as the model itself.")
+    return extra
 
 
 def without(values: Mapping[str, Any], dropped: tuple[str, ...], label: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import httpx
@@ -15,6 +15,8 @@ import httpx
 from agent_runtime import __version__
 from agent_runtime.chat import FunctionCall
 from agent_runtime.errors import UsageError
+from agent_runtime.inference.chain import shown
+from agent_runtime.inference.routes import is_here
 from agent_runtime.providers import ranges
 from agent_runtime.providers.http.exchange import Request
 from agent_runtime.providers.http.service import Service
@@ -23,16 +25,12 @@ from agent_runtime.providers.openai import services
 from agent_runtime.providers.openai.answer import OpenAIAnswer
 from agent_runtime.providers.openai.document import DocumentOrEvents
 from agent_runtime.providers.openai.messages import load_parts, messages
-from agent_runtime.providers.openai.request import Parameters, check, draw
+from agent_runtime.providers.openai.request import Parameters, check, check_words, draw
 from agent_runtime.providers.openai.services import ServiceRow
-from agent_runtime.providers.remote import Asked, RemoteLLM, RemoteStream
+from agent_runtime.providers.remote import Asked, RemoteLLM
 from agent_runtime.providers.thinking import ThinkTags
 from agent_runtime.tools import ToolChoice
 from agent_runtime.types import NOT_GIVEN, APIConnectOptions
-
-if TYPE_CHECKING:
-    from agent_runtime.chat import ChatContext
-    from agent_runtime.tools import FunctionTool, ProviderTool
 
 Secret = str | Callable[[], str | Awaitable[str]]
 """A key or a token, or what gives one for each request."""
@@ -42,7 +40,6 @@ USER_AGENT = f"agent-runtime/{__version__}"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _NO_HEADER = re.compile(r"[^\t -~]")
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 log = logging.getLogger("agent_runtime.llm")
 
@@ -132,12 +129,14 @@ class OpenAILLM(RemoteLLM):
         replaced = query | ranges.mapping("extra_query", extra_query or None)
         own = {name: _filled(text, self._fill, row) for name, text in row.query.items() if name not in replaced}
         self._query = own | query
+        if self.base_url != row.base_url:  # something else that speaks its wire
+            self.row = replace(row, words={})
         self._key, self._token = _secrets(api_key, bearer_token, row, self.base_url)
         variables = (*row.key_variables, *row.token_variables)
         service = Service(provider, model, next(iter(variables), ""))
         options = _options(conn_options, timeout, max_retries, row.first_token_timeout(model))
         super().__init__(service, conn_options=options, transport=transport)
-        self.leaves_machine = urlsplit(self.base_url).hostname not in _LOOPBACK
+        self.leaves_machine = not is_here(self.base_url)
         named = {
             "temperature": temperature,
             "top_p": top_p,
@@ -173,6 +172,7 @@ class OpenAILLM(RemoteLLM):
         """Layers of parameters, the later ones over the earlier."""
         parameters = Parameters.of(*self.parameters)
         check({**parameters.body, **parameters.extra_body})
+        check_words(parameters.body, self.row)
         as_headers(parameters.extra_headers)
         self._allow_private = allow_private
         self._noted: set[str] = set()
@@ -181,30 +181,8 @@ class OpenAILLM(RemoteLLM):
     def prewarm_url(self) -> str | None:
         return f"{self.base_url}/models"
 
-    def chat(
-        self,
-        *,
-        chat_ctx: "ChatContext",
-        tools: "Sequence[FunctionTool | ProviderTool]" = (),
-        tool_choice: ToolChoice | None = None,
-        parallel_tool_calls: bool | None = None,
-        response_format: Any = None,
-        extra_kwargs: Mapping[str, Any] | None = None,
-        conn_options: APIConnectOptions | None = None,
-    ) -> RemoteStream:
-        """Ask for an answer. What is given here counts before what was given to the constructor."""
-        extra_kwargs = ranges.mapping("extra_kwargs", extra_kwargs or None)
-        if response_format is None:
-            response_format = Parameters.of(*self.parameters, extra_kwargs).body.get("response_format")
-        return super().chat(
-            chat_ctx=chat_ctx,
-            tools=tools,
-            tool_choice=tool_choice,
-            parallel_tool_calls=parallel_tool_calls,
-            response_format=response_format,
-            extra_kwargs=extra_kwargs,
-            conn_options=conn_options,
-        )
+    def _form(self, extra: Mapping[str, Any]) -> Any:
+        return Parameters.of(*self.parameters, extra).body.get("response_format")
 
     async def request(self, asked: Asked) -> Request:
         parameters = Parameters.of(*self.parameters, asked.extra_kwargs)
@@ -310,7 +288,7 @@ def _address(base_url: Any, row: ServiceRow, fill: Mapping[str, str]) -> tuple[s
         is_one = False
     if not is_one or not address.isprintable() or " " in parts.netloc or "#" in address:
         raise UsageError(
-            f"The base_url of {row.provider} is {address!r}; it begins with http:// or https:// and a host, "
+            f"The base_url of {row.provider} is {shown(address)!r}; it begins with http:// or https:// and a host, "
             "as in 'http://host:8000/v1'."
         )
     return address.partition("?")[0].rstrip("/"), dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -362,7 +340,7 @@ def _secrets(
     if key is not None:
         return _checked(key, row), None
     token = next((os.environ[name] for name in row.token_variables if os.environ.get(name)), None)
-    if token is None and row.key_required and urlsplit(base_url).hostname not in _LOOPBACK:
+    if token is None and row.key_required and not is_here(base_url):
         named = " or ".join((*row.key_variables, *row.token_variables))
         raise UsageError(f"{row.name} needs a key; set {named}, or give api_key.")
     return None, _checked(token, row) if token is not None else None

@@ -7,7 +7,6 @@
 * What was not heard is not in the conversation any more, so an interrupted message is as any other; handoffs are not told.
 """
 
-import base64
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from agent_runtime.chat import (
 )
 from agent_runtime.content import AudioContent, Content, FileContent, ImageContent, Loaded, TextContent
 from agent_runtime.errors import UsageError
+from agent_runtime.providers.inlined import as_given, base64_of, data_uri
 from agent_runtime.providers.turns import EMPTY, GO_ON
 
 if TYPE_CHECKING:
@@ -250,7 +250,7 @@ def _part(part: Content | JSON, loaded: Loaded | None, row: "ServiceRow") -> JSO
     if isinstance(part, TextContent):
         made: JSON | None = {"type": "text", "text": part.text} if part.text else None
     elif isinstance(part, ImageContent):
-        url = _data_uri(loaded or part.loaded) or part.image
+        url = _image_url(part, loaded or part.loaded)
         made = {"type": "image_url", "image_url": {"url": url, "detail": part.inference_detail}}
     elif isinstance(part, AudioContent):
         made = _sound(part, loaded, row)
@@ -274,7 +274,7 @@ def _known_there(part: JSON) -> JSON:
 def _sound(part: AudioContent, loaded: Loaded | None, row: "ServiceRow") -> JSON | None:
     if not row.audio_input:
         return {"type": "text", "text": part.transcript} if part.transcript else None
-    return _input_audio("wav", loaded.data if loaded is not None else part.wav())
+    return _input_audio("wav", loaded or Loaded("audio/wav", part.wav()))
 
 
 def _file(part: FileContent, loaded: Loaded | None, row: "ServiceRow") -> JSON:
@@ -283,17 +283,19 @@ def _file(part: FileContent, loaded: Loaded | None, row: "ServiceRow") -> JSON:
         return {"type": "file", "file": told | ({"format": part.mime_type} if part.mime_type else {})}
     loaded = loaded or Loaded(part.mime_type or "", part.data if isinstance(part.data, bytes) else b"")
     if row.audio_input and not row.file_uris and loaded.mime_type in _SOUND_FORMATS:
-        return _input_audio(_SOUND_FORMATS[loaded.mime_type], loaded.data)
+        return _input_audio(_SOUND_FORMATS[loaded.mime_type], loaded)
     named = {"filename": part.filename} if part.filename else {}
-    return {"type": "file", "file": {**named, "file_data": _data_uri(loaded)}}
+    return {"type": "file", "file": {**named, "file_data": data_uri(loaded)}}
 
 
-def _input_audio(kind: str, data: bytes) -> JSON:
-    return {"type": "input_audio", "input_audio": {"data": base64.b64encode(data).decode(), "format": kind}}
+def _input_audio(kind: str, loaded: Loaded) -> JSON:
+    return {"type": "input_audio", "input_audio": {"data": base64_of(loaded), "format": kind}}
 
 
-def _data_uri(loaded: Loaded | None) -> str | None:
-    return f"data:{loaded.mime_type};base64,{base64.b64encode(loaded.data).decode()}" if loaded is not None else None
+def _image_url(part: ImageContent, loaded: Loaded | None) -> Any:
+    if loaded is not None:
+        return data_uri(loaded)
+    return as_given(part.image) if isinstance(part.image, str) else part.image
 
 
 # Services that insist on turns

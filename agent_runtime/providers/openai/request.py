@@ -13,6 +13,7 @@ from weakref import ref
 
 from agent_runtime.errors import UsageError
 from agent_runtime.providers import ranges
+from agent_runtime.providers.openai import services
 from agent_runtime.providers.openai.services import ServiceRow
 from agent_runtime.providers.remote import Asked
 from agent_runtime.providers.schemas import ResponseSchema, loose, response_schema, strict_or_loose
@@ -91,6 +92,7 @@ def draw(asked: Asked, parameters: Parameters, *, row: ServiceRow, model: str, m
     given: JSON = {"tool_choice": asked.tool_choice, "parallel_tool_calls": asked.parallel_tool_calls}
     chosen |= {name: value for name, value in given.items() if value is not None and value is not NOT_GIVEN}
     check({**chosen, **parameters.extra_body}, messages)
+    check_words(chosen, row)
     drawn = Drawn({"model": model})
     tools = _tools(asked.tools, raw_tools, row, drawn.notes)
     if tools and not row.tools:
@@ -141,13 +143,8 @@ def _is_text(name: str, value: Any) -> None:
 
 
 def _is_stop(name: str, value: Any) -> None:
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list | tuple) or not all(isinstance(each, str) and each for each in texts):
-        raise UsageError(f"{name} is {value!r}; it is a text that is not empty, or a list of such.")
-    if not texts:
+    if not ranges.stops(name, value, MOST_STOPS, blank=True):
         raise UsageError(f"{name} is {value!r}; name a text in it, or leave it out.")
-    if len(texts) > MOST_STOPS:
-        raise UsageError(f"{name} has {len(texts)} texts; {MOST_STOPS} is the most.")
 
 
 def _is_metadata(name: str, value: Any) -> None:
@@ -252,6 +249,21 @@ def check(chosen: Mapping[str, Any], messages: Sequence[JSON] = ()) -> None:
             )
 
 
+def check_words(chosen: Mapping[str, Any], row: ServiceRow) -> None:
+    """Refuse a word that the service has not, of those parameters of which it is known which it has.
+
+    Raises:
+        UsageError: it is named with what was near.
+    """
+    for name, known in row.words.items():
+        word = chosen.get(name)
+        if isinstance(word, str) and word not in known:
+            raise UsageError(
+                f"{name} is {word!r}, which {row.name} has not. {services.near(word, known)} "
+                f"A newer word goes into extra_body={{{name!r}: ...}}."
+            )
+
+
 def _check_json(name: str, value: Any) -> None:
     if isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return
@@ -335,10 +347,11 @@ def _worked_out(tool: FunctionTool, strict: bool) -> tuple[JSON, str]:
     described: JSON = {"name": tool.name}
     if tool.description:
         described["description"] = tool.description
+    what = f"The schema of the tool '{tool.name}'"
     # A schema that its user wrote is left as it is.
     if not strict or tool.raw_schema is not None:
-        return {"type": "function", "function": {**described, "parameters": loose(tool.parameters)}}, ""
-    parameters, reason = strict_or_loose(tool.parameters)
+        return {"type": "function", "function": {**described, "parameters": loose(tool.parameters, what=what)}}, ""
+    parameters, reason = strict_or_loose(tool.parameters, what=what)
     if reason:
         note = f"The tool '{tool.name}' is sent without strict arguments: {reason}."
         return {"type": "function", "function": {**described, "parameters": parameters}}, note

@@ -96,6 +96,8 @@ class ServiceRow:
         usage_in_stream: whether it has to be asked to count tokens.
         extra_content: whose opaque data goes back with messages and calls.
         echo: fields of an answer with tool calls that go back with them.
+        words: of a parameter, all that the service has for it, where that is known; asked elsewhere than at `base_url` it
+            may have others.
         stt, tts: how it transcribes, and how it speaks; None: it does not.
         rules: what holds for all and for some models, in the order in which it is done.
     """
@@ -130,6 +132,7 @@ class ServiceRow:
     usage_in_stream: bool = True
     extra_content: tuple[str, ...] = ()
     echo: tuple[str, ...] = ()
+    words: Mapping[str, Sequence[str]] = field(default_factory=dict)
     stt: ByModel[Transcribes] | None = None
     tts: ByModel[Speaks] | None = None
     rules: tuple[Rule, ...] = ()
@@ -159,7 +162,7 @@ def row(provider: str) -> ServiceRow:
     if not isinstance(provider, str):
         raise UsageError(f"The provider is {provider!r:.80}; it is the name of a service, as 'openai'.")
     if provider not in known:
-        raise UsageError(f"There is no service '{provider}'. {_near(provider, known)}")
+        raise UsageError(f"There is no service '{provider}'. {near(provider, known)}")
     return known[provider]
 
 
@@ -221,7 +224,7 @@ def _lay_over(tables: dict[str, Any], changes: Mapping[str, Any], source: str) -
     """Tables within a service are merged, its rules come after those that are there, all else is replaced."""
     for name, changed in changes.items():
         if name not in tables and not changed.get("base_url"):
-            raise UsageError(f"'{source}' has the new service '{name}' without a base_url. {_near(name, tables)}")
+            raise UsageError(f"'{source}' has the new service '{name}' without a base_url. {near(name, tables)}")
         table = tables.setdefault(name, {})
         for key, value in changed.items():
             before = table.get(key)
@@ -237,11 +240,11 @@ def _row(provider: str, table: Mapping[str, Any], families: Mapping[str, list[Ru
     known = [*_ROW_FIELDS, *_RULE_KEYS_OF_A_ROW, "families", "rules"]
     for key in table:
         if key not in known:
-            raise UsageError(f"'{source}' has the unknown key '{key}' in [{provider}]. {_near(key, known)}")
+            raise UsageError(f"'{source}' has the unknown key '{key}' in [{provider}]. {near(key, known)}")
     rules: list[Rule] = []
     for family in table.get("families", ()):
         if family not in families:
-            raise UsageError(f"'{source}' has the unknown family '{family}' in [{provider}]. {_near(family, families)}")
+            raise UsageError(f"'{source}' has the unknown family '{family}' in [{provider}]. {near(family, families)}")
         rules += families[family]
     own = {key: value for key, value in table.items() if key in _RULE_KEYS_OF_A_ROW}
     if own:
@@ -254,9 +257,7 @@ def _row(provider: str, table: Mapping[str, Any], families: Mapping[str, list[Ru
 def _rule(table: Mapping[str, Any], name: str, source: str) -> Rule:
     for key in table:
         if key not in _RULE_FIELDS:
-            raise UsageError(
-                f"'{source}' has the unknown key '{key}' in a rule of '{name}'. {_near(key, _RULE_FIELDS)}"
-            )
+            raise UsageError(f"'{source}' has the unknown key '{key}' in a rule of '{name}'. {near(key, _RULE_FIELDS)}")
     return Rule(**{key: _checked(key, value, name, source) for key, value in table.items()})
 
 
@@ -279,7 +280,8 @@ def _checked(key: str, value: Any, name: str, source: str) -> Any:
 _KINDS = {str: "text", bool: "true or false", int: "a whole number", float: "a number", dict: "a table"}
 
 
-def _near(name: str, known: Iterable[str]) -> str:
+def near(name: str, known: Iterable[str]) -> str:
+    """What was probably meant, as a sentence."""
     names = list(known)
     near = difflib.get_close_matches(name, names, n=1)
     return f"Did you mean '{near[0]}'?" if near else f"Known are {', '.join(sorted(names))}."

@@ -25,12 +25,12 @@ from agent_runtime.channels import Channel
 from agent_runtime.errors import UsageError
 from agent_runtime.providers.http.exchange import Attempts, Exchange, Request
 from agent_runtime.providers.openai import services
-from agent_runtime.providers.openai.audio import AudioService, cannot, known_model, without
+from agent_runtime.providers.openai.audio import AudioService, cannot, known_model, more, without
 from agent_runtime.providers.openai.document import DocumentOrEvents
 from agent_runtime.providers.openai.llm import Secret
 from agent_runtime.providers.openai.speech_services import Transcribes
 from agent_runtime.providers.openai.transcript import Transcript, TranscriptAnswer
-from agent_runtime.providers.ranges import mapping, number, one_of
+from agent_runtime.providers.ranges import number, one_of
 from agent_runtime.providers.voiced import (
     MAX_UTTERANCE_S,
     NOTHING,
@@ -129,7 +129,7 @@ class OpenAISTT(STT):
             **({"stream": True} if (self.row.streams if stream is None else stream) else {}),
             **self.row.fields,
             **without(given, self.row.drop, self.label),
-            **mapping("extra_kwargs", extra_kwargs or None),
+            **more(extra_kwargs, self.label),
         }
 
     def stream(self, *, language: str | None = None, context: STTContext | None = None) -> "TranscriptionStream":

@@ -13,10 +13,10 @@ from agent_runtime.errors import UsageError
 from agent_runtime.providers.http.exchange import Attempts, Exchange, Request
 from agent_runtime.providers.http.sse import Framing, ServerSentEvents
 from agent_runtime.providers.openai import services
-from agent_runtime.providers.openai.audio import AudioService, cannot, known_model, without
+from agent_runtime.providers.openai.audio import AudioService, cannot, known_model, more, without
 from agent_runtime.providers.openai.llm import Secret
 from agent_runtime.providers.openai.sound import AsItComes, EventedSound, SoundAnswer
-from agent_runtime.providers.ranges import mapping, number, one_of
+from agent_runtime.providers.ranges import number, one_of
 from agent_runtime.tts import TTS
 from agent_runtime.types import APIConnectOptions
 
@@ -107,7 +107,7 @@ class OpenAITTS(TTS):
             "model": model,
             **speaks.fields,
             **without(given, speaks.drop, name),
-            **mapping("extra_kwargs", extra_kwargs or None),
+            **more(extra_kwargs, name),
         }
 
     @property

@@ -82,10 +82,11 @@ def test_parameters_of_the_constructor_and_of_the_call() -> None:
 
 def test_extra_headers_body_and_query() -> None:
     llm, service = model()
-    extra = {"extra_headers": {"anthropic-beta": "a"}, "extra_body": {"x": 1}, "extra_query": {"beta": "true"}}
+    headers = {"anthropic-beta": "a", "Anthropic-Version": "2030-01-01"}
+    extra = {"extra_headers": headers, "extra_body": {"x": 1}, "extra_query": {"beta": "true"}}
     collect(llm, extra_kwargs=extra)
     request = service.requests[0]
-    assert request.headers["anthropic-beta"] == "a"
+    assert (request.headers["anthropic-beta"], request.headers["anthropic-version"]) == ("a", "2030-01-01")
     assert request.url.query == b"beta=true"
     assert service.body["x"] == 1
     assert not set(service.body) & set(extra)
@@ -408,6 +409,21 @@ def test_d8_response_format_native() -> None:
     assert "tools" not in request
 
 
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        ({}, {"response_format": {}}),
+        ({}, {"extra_kwargs": {"response_format": {}}}),
+        ({"extra_kwargs": {"response_format": {}}}, {}),
+    ],
+)
+def test_d8_an_empty_response_format_is_refused(options: dict[str, Any], asked: dict[str, Any]) -> None:
+    llm, service = model(**options)
+    with pytest.raises(UsageError, match=r"^response_format is \{\}, which is no JSON schema; give a pydantic model"):
+        collect(llm, **asked)
+    assert service.requests == []
+
+
 def test_a8_response_format_where_other_parameters_are() -> None:
     """In the constructor's `extra_kwargs`, in the call's, or as an argument of the call: the nearest counts."""
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "title": "Other"}
@@ -620,3 +636,9 @@ def test_a_key_that_no_header_carries_is_refused_and_not_shown(key: str) -> None
 def test_a_key_of_blanks_is_none() -> None:
     with pytest.raises(UsageError, match="anthropic needs a key"):
         model(api_key=" \n")
+
+
+def test_a_tool_whose_schema_is_none_is_named() -> None:
+    odd = raw_tool("odd", {"type": "object", "properties": {"when": {"type": "date"}}})
+    with pytest.raises(UsageError, match=r"^The schema of the tool 'odd' is no JSON schema: .*when"):
+        body(tools=[odd])

@@ -21,7 +21,7 @@ from agent_runtime import virtual
 from agent_runtime.audio.frame import AudioFrame
 from agent_runtime.chat import ChatContext, ChatMessage, FunctionCall, FunctionCallOutput
 from agent_runtime.content import AudioContent, FileContent, ImageContent, TextContent
-from agent_runtime.errors import UsageError
+from agent_runtime.errors import APIError, UsageError
 from agent_runtime.plugins import aws
 from agent_runtime.providers.bedrock.llm import BedrockLLM, signed
 from agent_runtime.providers.http.exchange import Request
@@ -423,6 +423,21 @@ def test_d8_response_format() -> None:
     assert (schema["required"], schema["additionalProperties"]) == (["name", "people"], False)
 
 
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        ({}, {"response_format": {}}),
+        ({}, {"extra_kwargs": {"response_format": {}}}),
+        ({"extra_kwargs": {"response_format": {}}}, {}),
+    ],
+)
+def test_d8_an_empty_response_format_is_refused(options: dict[str, Any], asked: dict[str, Any]) -> None:
+    llm, service = model(**options)
+    with pytest.raises(UsageError, match=r"^response_format is \{\}, which is no JSON schema; give a pydantic model"):
+        collect(llm, **asked)
+    assert service.requests == []
+
+
 @pytest.mark.parametrize("choice", [None, "none"])
 def test_response_format_as_a_tool(choice: Any) -> None:
     answer = start() + tool_use('{"name": "Ro', 'me", "people": 3}', name="City") + stop("tool_use")
@@ -561,3 +576,44 @@ def test_keys_that_no_header_carries_are_refused_and_not_shown(options: dict[str
     with pytest.raises(UsageError, match=f"^bedrock's .*{name}.* has characters that no key has") as caught:
         model(**options)
     assert "SEC" not in str(caught.value).replace("AWS_SECRET_ACCESS_KEY", "")
+
+
+def test_a_tool_whose_schema_is_none_is_named() -> None:
+    odd = raw_tool("odd", {"type": "object", "properties": {"when": {"type": "date"}}})
+    with pytest.raises(UsageError, match=r"^The schema of the tool 'odd' is no JSON schema: .*when"):
+        body(tools=[odd])
+
+
+def test_credentials_that_cannot_be_had_are_an_error_of_the_key() -> None:
+    from botocore.exceptions import CredentialRetrievalError
+
+    class Found:
+        def get_frozen_credentials(self) -> Any:
+            raise CredentialRetrievalError(provider="sso", error_msg="the login is over")
+
+    class Session:
+        def get_credentials(self) -> Any:
+            return Found()
+
+    llm, service = model(api_key=None, api_secret=None, session=Session())
+    with pytest.raises(
+        APIError, match=r"AWS gave no credentials for 'amazon.*\(.*the login is over\). Check"
+    ) as failed:
+        collect(llm)
+    assert (failed.value.fault, failed.value.retryable) == ("key", False)
+    assert service.requests == []
+
+
+def test_what_aws_found_is_in_no_error() -> None:
+    """A refusal that repeats what was signed with."""
+    from botocore.credentials import Credentials
+
+    class Session:
+        def get_credentials(self) -> Any:
+            return Credentials("AKIATEST", "found/secret", "found-token")
+
+    refusal = httpx.Response(403, json={"message": "not found-token, not found/secret"})
+    llm, _ = model(refusal, api_key=None, api_secret=None, session=Session())
+    with pytest.raises(APIError, match=r"not \*\*\*, not \*\*\*") as failed:
+        collect(llm)
+    assert "found" not in str(failed.value.body)

@@ -155,6 +155,21 @@ def test_d4_parameters_of_the_constructor_and_of_the_call() -> None:
     assert body["generationConfig"] == {"temperature": 1, "maxOutputTokens": 9, "seed": 1, "topK": 1}
 
 
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        ({}, {"response_format": {}}),
+        ({}, {"extra_kwargs": {"response_format": {}}}),
+        ({"extra_kwargs": {"response_format": {}}}, {}),
+    ],
+)
+def test_d8_an_empty_response_format_is_refused(options: dict[str, Any], asked: dict[str, Any]) -> None:
+    llm, service = gemini(**options)
+    with pytest.raises(UsageError, match=r"^response_format is \{\}, which is no JSON schema; give a pydantic model"):
+        collect(llm, **asked)
+    assert service.requests == []
+
+
 def test_d9_an_answer_that_does_not_fit_its_schema_is_an_error_with_the_answer_in_it() -> None:
     schema = {"type": "array", "items": {"type": "string"}}
     wanted = {"type": "json_object", "response_schema": schema, "enforce_validation": True}

@@ -4,6 +4,7 @@ environment; renewed before they end."""
 import base64
 import json
 import threading
+import traceback
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -146,6 +147,7 @@ class TokenEndpoint:
         self.asked: list[dict[str, list[str]]] = []
         self.expires_in = 3600
         self.status = 200
+        self.complaint = "Account not found"
         endpoint = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -153,7 +155,7 @@ class TokenEndpoint:
                 form = self.rfile.read(int(self.headers["content-length"])).decode()
                 endpoint.asked.append(parse_qs(form))
                 good = {"access_token": f"ya29.{len(endpoint.asked)}", "expires_in": endpoint.expires_in}
-                bad = {"error": "invalid_grant", "error_description": "Account not found"}
+                bad = {"error": "invalid_grant", "error_description": endpoint.complaint}
                 body = json.dumps({**good, "token_type": "Bearer"} if endpoint.status == 200 else bad).encode()
                 self.send_response(endpoint.status)
                 self.send_header("content-type", "application/json")
@@ -299,6 +301,22 @@ def test_e2_a_refused_token_is_the_keys_fault(endpoint: TokenEndpoint) -> None:
         collect(llm)
     assert (failed.value.fault, failed.value.retryable) == ("key", False)
     assert not service.requests
+
+
+@pytest.mark.sockets
+def test_e2_what_the_credentials_are_made_of_is_in_no_error(endpoint: TokenEndpoint) -> None:
+    from google.oauth2.credentials import Credentials
+
+    user = Credentials(  # type: ignore[no-untyped-call,unused-ignore]
+        None, refresh_token="1//hidden", client_id="c1", client_secret="GOCSPX-hidden", token_uri=endpoint.url
+    )
+    endpoint.status = 400
+    endpoint.complaint = "Not 1//hidden of GOCSPX-hidden."
+    llm, _ = vertex(credentials=user)
+    with pytest.raises(APIError, match=r"Google refused a token.*Not \*\*\* of \*\*\*") as failed:
+        collect(llm)
+    assert "hidden" not in "".join(traceback.format_exception(failed.value))
+    assert len(endpoint.asked) > 0
 
 
 @pytest.mark.sockets

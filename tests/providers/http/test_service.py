@@ -4,7 +4,7 @@ from typing import Any
 import httpx
 import pytest
 
-from agent_runtime import virtual
+from agent_runtime import clock, virtual
 from agent_runtime.errors import APIError, APIStatusError, UsageError
 from agent_runtime.providers.http.service import Service, cleaned_key
 
@@ -179,3 +179,24 @@ def test_a_key_is_cleaned_and_one_that_no_header_carries_is_not_shown() -> None:
         with pytest.raises(UsageError, match=r"^The key has characters that no key has") as caught:
             cleaned_key(wrong, "The key")
         assert "SECRET" not in str(caught.value)
+
+
+def test_a_key_in_the_query_of_an_address_is_not_shown() -> None:
+    url = "https://host.test/v1?api-version=3&Api_Key=hunter2&code=hunter3"
+    for error in (
+        service().lost(OSError(f"no way to {url.partition('&code')[0]}"), url, begun=False),
+        service().lost(httpx.UnsupportedProtocol("no"), url, begun=False),
+        service().lost(httpx.ConnectError("no"), url, begun=True),
+    ):
+        assert "hunter" not in str(error)
+    assert service().redacted(f"see {url}") == "see https://host.test/v1?api-version=3&Api_Key=***&code=hunter3"
+    assert service().redacted("a?max_tokens=5&keyed") == "a?max_tokens=5&keyed"
+    assert "hunter2" not in str(service().redirected(307, url))
+
+
+@pytest.mark.parametrize("text", ["?" * 60_000, "?" + "key" * 20_000, "&key" * 15_000])
+def test_a_long_text_is_cleaned_in_no_time(text: str) -> None:
+    watch = clock.Stopwatch()
+    with watch:
+        assert service().redacted(text) == text
+    assert watch.seconds < 1

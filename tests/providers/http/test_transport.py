@@ -142,7 +142,9 @@ def test_closing_one_model_leaves_the_answers_of_a_shared_pool() -> None:
     assert asyncio.run(with_server(use)) == (1, 0)
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "0.0.0.0", "[::1]", "models.localhost"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "127.0.0.1", "127.0.1.1", "127.9.8.7", "0.0.0.0", "[::1]", "models.localhost"]
+)
 def test_this_machine_is_asked_without_a_proxy(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a proxy is set that is not there, this machine is asked all the same, and others are not."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"):

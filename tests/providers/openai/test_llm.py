@@ -2,6 +2,7 @@
 
 import json
 import logging
+import traceback
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -501,3 +502,25 @@ def test_what_is_not_given_is_none() -> None:
     names = ("extra_kwargs", "extra_query", "extra_headers", "placeholders", "timeout", "max_retries", "conn_options")
     nothing: dict[str, Any] = dict.fromkeys((*names, "base_url", "bearer_token"), NOT_GIVEN)
     assert asked(made(Recorder(), **nothing), extra_kwargs=NOT_GIVEN).text == "Hello."
+
+
+def test_a10_words_are_refused_when_the_model_is_made_and_not_of_another_server() -> None:
+    with pytest.raises(UsageError, match=r"reasoning_effort is 'lo', which OpenAI has not\. Did you mean 'low'\?"):
+        made(Recorder(), reasoning_effort="lo")
+    wire = Recorder()
+    asked(made(wire, base_url="http://house.test/v1", reasoning_effort="lo"))
+    assert wire.body["reasoning_effort"] == "lo"
+
+
+def test_a_key_in_the_query_of_an_address_is_in_no_error() -> None:
+    class Nobody(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            raise httpx.ConnectError(f"no way to {request.url}")
+
+    address = "http://house.test/v1?code=hunter1&api-version=2&subscription_key=hunter2"
+    with pytest.raises(APIConnectionError, match=r"at http://house.test/v1/chat/completions \(no way to") as caught:
+        asked(made(Nobody(), base_url=address, max_retries=0))
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+    with pytest.raises(UsageError, match=r"begins with http:// or https://") as wrong:
+        made(Nobody(), base_url="ftp://me:hunter1@house.test?key=hunter2")
+    assert "hunter" not in str(wrong.value)

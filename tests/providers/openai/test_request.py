@@ -465,3 +465,40 @@ def test_mistral_counts_unasked() -> None:
 
 def test_b9_more_than_one_answer_is_noted() -> None:
     assert "extra['choices']" in drawn({"n": 2}).notes[0]
+
+
+@pytest.mark.parametrize("provider", ["openai", "cerebras"])
+def test_a_tool_whose_schema_is_none_is_named(provider: str) -> None:
+    parameters = {"type": "object", "properties": {"when": {"type": "date"}}}
+    odd = FunctionTool(lambda raw_arguments: raw_arguments, raw_schema={"name": "odd", "parameters": parameters})
+    with pytest.raises(UsageError, match=r"^The schema of the tool 'odd' is no JSON schema: .*when"):
+        body(tools=[odd], provider=provider)
+
+
+# Words
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "near"),
+    [
+        ("reasoning_effort", "hihg", "Did you mean 'high'?"),
+        ("reasoning_effort", "disable", "Known are high, low, max, medium, minimal, none, xhigh."),
+        ("verbosity", "chatty", "Known are high, low, medium."),
+    ],
+)
+def test_a10_a_word_that_the_service_has_not_is_refused(name: str, word: str, near: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        body({name: word})
+    assert str(caught.value).startswith(f"{name} is {word!r}, which OpenAI has not. {near} A newer word goes into")
+    assert body({"extra_body": {name: word}})[name] == word
+
+
+@pytest.mark.parametrize("effort", ["none", "minimal", "low", "medium", "high", "xhigh", "max"])
+def test_a10_every_word_that_the_service_has_passes(effort: str) -> None:
+    assert body({"reasoning_effort": effort})["reasoning_effort"] == effort
+
+
+@pytest.mark.parametrize("provider", ["litellm_proxy", "openrouter", "groq", "livekit", "azure"])
+def test_a10_where_the_words_are_not_known_all_pass(provider: str) -> None:
+    sent = body({"reasoning_effort": "disable", "verbosity": "chatty"}, provider=provider, model="m")
+    assert (sent["reasoning_effort"], sent["verbosity"]) == ("disable", "chatty")

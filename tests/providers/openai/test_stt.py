@@ -485,6 +485,7 @@ def test_sound_of_another_rate_is_refused() -> None:
         ),
         ({"provider": "openai_compatible"}, "give base_url='http://host:port/v1'"),
         ({"model": " "}, "The model is ' '"),
+        ({"extra_kwargs": {"model": "x"}}, "extra_kwargs of openai/whisper-1 has model='x'; give it as the model"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_at_once(options: dict[str, Any], sentence: str) -> None:

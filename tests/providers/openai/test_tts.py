@@ -348,6 +348,7 @@ def test_sound_is_not_written_to_the_log(caplog: pytest.LogCaptureFixture, monke
         ({"provider": "cerebras"}, "Cerebras has no models here that speak; those that do are openai, azure"),
         ({"provider": "open_ai"}, "no service 'open_ai'"),
         ({"model": ""}, "The model is ''"),
+        ({"extra_kwargs": {"model": "tts-2"}}, "extra_kwargs of openai/tts-1 has model='tts-2'; give it as the model"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_at_once(options: dict[str, Any], sentence: str) -> None:
