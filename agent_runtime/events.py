@@ -362,3 +362,6 @@ KINDS: tuple[type[Event], ...] = tuple(
     kind for kind in list(vars().values()) if isinstance(kind, type) and issubclass(kind, Event) and kind is not Event
 )
 """Every class of event."""
+
+BY_NAME: dict[str, type[Event]] = {kind.type: kind for kind in KINDS}
+"""The same by what it is called in a log and in ``session.on(...)``."""

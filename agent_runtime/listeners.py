@@ -12,10 +12,8 @@ from agent_runtime.trace.log import EventLog
 
 Callback = Callable[[Any], Any]
 
-_KINDS = {kind.type: kind for kind in events.KINDS}
-
 NAMES = frozenset(
-    _KINDS.keys()
+    events.BY_NAME.keys()
     # Those that scripts written for livekit-agents listen to, and that nothing here raises yet.
     | {"metrics_collected", "session_usage_updated", "overlapping_speech", "user_transcription_timeout"}
     | {"eot_prediction", "tool_execution_updated", "debug_message"}
@@ -43,7 +41,7 @@ class Listeners:
 
     def _subscribe(self) -> None:
         """To the kinds that anybody listens to, and to no other: most of what happens is told to nobody by name."""
-        kinds = [_KINDS[name] for name in self._callbacks if name in _KINDS]
+        kinds = [events.BY_NAME[name] for name in self._callbacks if name in events.BY_NAME]
         if self._unsubscribe is not None:
             self._unsubscribe()
         self._unsubscribe = self._log.subscribe(self._tell, *kinds) if self._log is not None and kinds else None

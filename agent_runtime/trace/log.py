@@ -22,7 +22,7 @@ from typing import Any
 
 from agent_runtime.content import CONTENT_TYPES, outline
 from agent_runtime.errors import UsageError
-from agent_runtime.events import KINDS, Event
+from agent_runtime.events import BY_NAME, Event
 from agent_runtime.trace.file import CallFile
 
 Subscriber = Callable[[Event], object]
@@ -198,7 +198,7 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
 def event_of(values: Mapping[str, Any], *, at: float) -> Event:
     """The event of a record, at another time; KeyError or TypeError where it is none."""
     fields = {name: value for name, value in values.items() if name not in ("seq", "t", "type")}
-    return _KINDS[values["type"]](at=at, **fields)
+    return BY_NAME[values["type"]](at=at, **fields)
 
 
 def _event(path: Path, number: int, values: dict[str, Any]) -> Event:
@@ -212,8 +212,6 @@ def _broken(path: Path, number: int, line: bytes, what: str) -> UsageError:
     shown = line[:60].decode("utf-8", "replace") + ("..." if len(line) > 60 else "")
     return UsageError(f"Line {number} of {path} {what}: {shown!r}; delete that line to read the others.")
 
-
-_KINDS = {kind.type: kind for kind in KINDS}
 
 _names: dict[type[Event], tuple[str, ...]] = {}
 
