@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from agent_runtime.errors import UsageError
+from agent_runtime.inference.chain import shown
 from agent_runtime.inference.descriptor import Kind
 from agent_runtime.trace.tape import Json
 from agent_runtime.turns.options import TurnHandling, check_number
@@ -31,7 +32,7 @@ class Changes:
     session: Json = field(default_factory=dict)
     turn_handling: Json = field(default_factory=dict)
     told: tuple[str, ...] = ()
-    """As they were given."""
+    """As they were given, but for keys and passwords."""
 
     def __bool__(self) -> bool:
         return bool(self.nodes or self.session or self.turn_handling)
@@ -46,8 +47,8 @@ class Changes:
         nodes: dict[Kind, Any] = {}
         session: Json = {}
         handling: Json = {}
-        told = tuple(given)
-        for one in told:
+        given = tuple(given)
+        for one in given:
             key, value = _split(one)
             kind = next((kind for kind in NODES if kind == key), None)
             if kind is not None:
@@ -61,7 +62,7 @@ class Changes:
             else:
                 raise UsageError(_unknown(key))
         _check(handling)
-        return cls(nodes, session, handling, told)
+        return cls(nodes, session, handling, tuple(shown(one) for one in given))
 
     def beside(self, session: Json, handling: Json) -> "Changes":
         """These, without what is so already in the settings of a tape: then it is a replay like any other."""
@@ -114,11 +115,15 @@ def _split(one: str) -> tuple[str, Any]:
 
     key, equals, text = one.partition("=")
     if not equals or not key:
-        raise UsageError(f"--set takes key=value, not {one!r}; for example turn_handling.endpointing.min_delay=0.3.")
+        raise UsageError(
+            f"--set takes key=value, not {shown(one)!r}; for example turn_handling.endpointing.min_delay=0.3."
+        )
     try:
         return key.strip(), yaml.safe_load(text) if text else ""
     except yaml.YAMLError:
-        raise UsageError(f"--set {key} has the value {text!r}, which cannot be read; put it in quotes.") from None
+        raise UsageError(
+            f"--set {key} has the value {shown(text)!r}, which cannot be read; put it in quotes."
+        ) from None
 
 
 def _put(where: Json, path: list[str], value: Any) -> None:

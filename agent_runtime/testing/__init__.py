@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from agent_runtime.testing.call import simulate as simulate
     from agent_runtime.testing.caller import Caller as Caller
     from agent_runtime.testing.expect import NotAsExpected as NotAsExpected
+    from agent_runtime.testing.faults import FaultProxy as FaultProxy
+    from agent_runtime.testing.model_server import ModelServer as ModelServer
     from agent_runtime.testing.result import CallResult as CallResult
     from agent_runtime.testing.result import to_json as to_json
     from agent_runtime.testing.scenario import Scenario as Scenario
@@ -32,7 +34,9 @@ _HOMES = {
     "CallResult": "testing.result",
     "Caller": "testing.caller",
     "Fail": "testing.scripted",
+    "FaultProxy": "testing.faults",
     "Line": "testing.steps",
+    "ModelServer": "testing.model_server",
     "NotAsExpected": "testing.expect",
     "OutOfScript": "testing.scripted",
     "Pause": "testing.scripted",

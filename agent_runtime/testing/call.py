@@ -34,6 +34,7 @@ class SimulatedCall:
     Attributes:
         vad, stt, llm, tts: the nodes: scripted ones, until something else is put in their place before the call begins
             (a node, a descriptor, or None for no such node).
+        result: what came of it, when it has been ended.
         begun: how many calls have begun in this process.
     """
 
@@ -54,7 +55,7 @@ class SimulatedCall:
         self._log: list[Event] = []
         self._heard, self._played = new_tracks()
         self._started = 0.0
-        self._result: CallResult | None = None
+        self.result: CallResult | None = None
 
     # Beginning
 
@@ -170,8 +171,8 @@ class SimulatedCall:
 
     def so_far(self) -> CallResult:
         """The call until now; once it has ended, the whole."""
-        if self._result is not None:
-            return self._result
+        if self.result is not None:
+            return self.result
         session = self._running
         _ = self.sink.played_samples  # it tells us of the sound that has been played meanwhile
         length = next((event.at for event in self._log if isinstance(event, Close)), clock.now()) - self._started
@@ -197,14 +198,14 @@ class SimulatedCall:
 
     async def end(self) -> CallResult:
         """End the call, and say what came of it. Again: the same."""
-        if self._result is None:
+        if self.result is None:
             session = self._running
             unsaid = "; ".join(step.said() for step in self.caller.unsaid)
             if unsaid:
                 self.failure = self.failure or f"What the caller waited for never happened: {unsaid}."
             await session.aclose()
-            self._result = self.so_far()
-        return self._result
+            self.result = self.so_far()
+        return self.result
 
 
 def simulate(scenario: Scenario | Mapping[str, Any], *, agent: Agent | None = None) -> CallResult:

@@ -4,6 +4,7 @@ import argparse
 import itertools
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,7 @@ def add_sim(commands: Any, *, with_script: bool) -> None:
 
 
 def sim_command(options: argparse.Namespace, load: "Callable[[], AgentServer] | None") -> int:
-    """Run the command. Returns 0 where every expectation was met, else 1, or 2 where a folder has bad files in it.
+    """Run the command. Returns 0 where every expectation was met, else 1, or 2 where calls of a folder could not be made.
 
     Args:
         load: gives the server of the script that is called; None: there is no script.
@@ -60,7 +61,7 @@ def sim_command(options: argparse.Namespace, load: "Callable[[], AgentServer] | 
     results = []
     for file in files:
         server = load() if load is not None else None  # loaded anew: no call finds what another has left
-        result = _made(file, server) if folder is None else _made_if_good(file, server)
+        result = _made(file, server) if folder is None else _made_if_good(file, server, options)
         if result is None:
             continue
         results.append(result)
@@ -75,12 +76,16 @@ def sim_command(options: argparse.Namespace, load: "Callable[[], AgentServer] | 
     return 0 if all(result.ok for result in results) else 1
 
 
-def _made_if_good(file: Path, server: "AgentServer | None") -> "CallResult | None":
+def _made_if_good(file: Path, server: "AgentServer | None", options: argparse.Namespace) -> "CallResult | None":
     """The call of one file among others; None where it cannot be made, which is told."""
     try:
         return _made(file, server)
-    except AgentRuntimeError as error:
+    except Exception as error:  # also what a script raises: the other files are not to wait for it
+        if getattr(options, "debug", False):
+            traceback.print_exception(error)
         sentence = str(error)
+        if not isinstance(error, AgentRuntimeError):
+            sentence = f"its call raised {type(error).__name__}: {error}; mend it, or add --debug for the traceback."
         where = "" if str(file) in sentence else f"{file}: "
         print(f"agent-runtime: {where}{sentence}", file=sys.stderr)
         return None

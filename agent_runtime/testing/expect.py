@@ -6,15 +6,15 @@ what is so instead, with the place in the call where that can be seen.
 """
 
 import difflib
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from agent_runtime.errors import UsageError
+from agent_runtime.testing.fields import known_event, value_of
 from agent_runtime.testing.result import CallResult, Interval, Outcome, Said, overlap
-from agent_runtime.testing.steps import event_names
+from agent_runtime.trace.waterfall import Waterfall
 
 GRAIN_S = 1e-6
 """Times that differ by less are the same: intervals are rounded to this."""
@@ -36,9 +36,9 @@ _PLACES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "times": (r"(once|twice|\d+ times?)", lambda text: {"once": 1, "twice": 2}.get(text) or int(text.split()[0])),
     "which": (r"(\d+|last)", lambda text: -1 if text == "last" else int(text)),
     "text": (r"(\"(?:.*)\"|'(?:.*)'|“(?:.*)”)", lambda text: text[1:-1]),
-    "event": (r"(\w+)", lambda text: _event(text)),
+    "event": (r"(\w+)", known_event),
     "field": (r"(\w+)", str),
-    "value": (r"(\".*\"|'.*'|[^\s\"']+)", lambda text: _value(text)),
+    "value": (r"(\".*\"|'.*'|“.*”|[^\s\"'“”]+)", str),
     "tool": (r"([\w-]+)", str),
 }
 
@@ -61,7 +61,8 @@ def parse(text: str) -> Expectation:
     """Understand a sentence.
 
     Raises:
-        UsageError: it is none of `SENTENCES`; it says which one is near.
+        UsageError: it is none of `SENTENCES` (which one is near is said), or with what it names it is so, or is not so,
+            of every call.
     """
     sentence = text.strip().removesuffix(".")
     for pattern, look in SENTENCES.items():
@@ -69,10 +70,27 @@ def parse(text: str) -> Expectation:
         if found is not None:
             names = re.findall(r"\{(\w+)\}", pattern)
             given = tuple(_PLACES[name][1](value) for name, value in zip(names, found.groups(), strict=True))
-            return Expectation(text, look, given)
+            return Expectation(text, look, _checked(pattern, names, given))
     plain = {_flat(re.sub(r"\{(\w+)\}", lambda found: _EXAMPLES.get(found[1], "x"), each)): each for each in SENTENCES}
     near = difflib.get_close_matches(_flat(sentence), plain, n=1, cutoff=0.0)
     raise UsageError(f"{text!r} is no expectation that is known; near it is: {plain[near[0]]}.")
+
+
+def _checked(pattern: str, names: list[str], given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What is given to a sentence, if calls can differ in it."""
+    if "field" in names:
+        at = names.index("field")
+        event, field, value = given[at - 1 : at + 2]
+        return (*given[: at + 1], value_of(event, field, value), *given[at + 2 :])
+    if names[-2:] == ["time", "time"] and given[-1] < given[-2]:
+        raise UsageError(f"From {given[-2]:g} to {given[-1]:g} is no stretch of time; write the earlier one first.")
+    if names[-1:] == ["text"] and not given[-1] and not pattern.endswith(" is {text}"):
+        raise UsageError("A text that is empty is part of every other; write what is to be in it.")
+    if pattern.startswith("user turn ") and given[0] == 0:
+        raise UsageError("There is no turn 0; the first is user turn 1.")
+    if pattern.startswith("at least ") and given[0] == 0:
+        raise UsageError(f"At least 0 are there in every call; write 'at least 1 events of {given[1]}', or more.")
+    return given
 
 
 _EXAMPLES = {"who": "agent", "role": "agent", "seconds": "1", "time": "1", "count": "1", "which": "1", "times": "once"}
@@ -99,23 +117,6 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 def _seconds(text: str) -> float:
     number = float(text.rstrip("ms").strip())
     return number / 1000 if text.endswith("ms") else number
-
-
-def _event(name: str) -> str:
-    if name not in event_names():
-        near = difflib.get_close_matches(name, event_names(), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(event_names())}."
-        raise UsageError(f"There is no event {name!r}; {hint}")
-    return name
-
-
-def _value(text: str) -> Any:
-    if text[0] in "\"'":
-        return text[1:-1]
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 # Who is heard when
@@ -161,7 +162,7 @@ def _speaking_at(call: CallResult, who: str, at: float) -> Finding:
 
 def _silent_at(call: CallResult, who: str, at: float) -> Finding:
     speaks, detail, _ = _speaking_at(call, who, at)
-    return not speaks, detail, at
+    return _as_far_as_known(call, at, (not speaks, detail, at))
 
 
 def _speaking_from(call: CallResult, who: str, first: float, last: float) -> Finding:
@@ -171,7 +172,15 @@ def _speaking_from(call: CallResult, who: str, first: float, last: float) -> Fin
 
 def _silent_from(call: CallResult, who: str, first: float, last: float) -> Finding:
     sounding = _sounding(call.audible[who], first, last)
-    return not sounding, _told(sounding), max(first, sounding[0][0]) if sounding else first
+    at = max(first, sounding[0][0]) if sounding else first
+    return _as_far_as_known(call, last, (not sounding, _told(sounding), at))
+
+
+def _as_far_as_known(call: CallResult, last: float, found: Finding) -> Finding:
+    """That nothing is found up to `last`, where the call goes so far: what was never simulated is not so."""
+    if not found[0] or last <= call.length + GRAIN_S:
+        return found
+    return False, f"the call goes to {call.length:.3f} only, and nothing is known of what comes later", call.length
 
 
 def _speaks_between(call: CallResult, who: str, first: float, last: float) -> Finding:
@@ -304,7 +313,8 @@ def _event_within(call: CallResult, name: str, within: float, of: float) -> Find
 
 
 def _event_between(call: CallResult, name: str, first: float, last: float) -> Finding:
-    return _times([t for t in _found(call, name) if first - GRAIN_S <= t <= last + GRAIN_S], at_most=0)
+    times = [t for t in _found(call, name) if first - GRAIN_S <= t <= last + GRAIN_S]
+    return _as_far_as_known(call, last, _times(times, at_most=0))
 
 
 def _event_where(call: CallResult, name: str, field: str, value: Any) -> Finding:
@@ -360,7 +370,7 @@ def _answered(call: CallResult, turn: int) -> Finding:
 
 
 def _answered_within(call: CallResult, turn: int, within: float) -> Finding:
-    found = next((each for each in call.turns if each.turn == turn), None)
+    found = _turn(call, turn)
     if found is None:
         return False, f"there are {len(call.turns)} turns", None
     at = found.began - call.started
@@ -371,7 +381,11 @@ def _answered_within(call: CallResult, turn: int, within: float) -> Finding:
 
 def _unanswered(call: CallResult, turn: int) -> Finding:
     met, detail, at = _answered(call, turn)
-    return not met, detail, at
+    return not met and _turn(call, turn) is not None, detail, at
+
+
+def _turn(call: CallResult, turn: int) -> Waterfall | None:
+    return next((each for each in call.turns if each.turn == turn), None)
 
 
 def _committed(call: CallResult, turn: int, within: float, of: float) -> Finding:

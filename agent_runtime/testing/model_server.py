@@ -1,6 +1,6 @@
 """A scripted server that speaks the wires of OpenAI, Anthropic, Gemini and Amazon Bedrock, and records what it is asked.
 
-    async with ModelServer(Said("Hello there."), Said("Later.", calls=[("stop", {})])) as server:
+    async with ModelServer("Hello there.", Said("Later.", calls=[("stop", {})])) as server:
         llm = openai.LLM(model="m", base_url=f"{server.url}/v1", api_key="k")
 
 Each request takes the next answer; the last one stays. The wire is chosen by the path, and whether it is told in pieces
@@ -96,16 +96,16 @@ class Received:
 
 
 class ModelServer(Server):
-    """See the module.
+    """See the module; an answer that is a text is that text.
 
     Attributes:
         requests: what came, in order.
         closed_at: loop time at which a client left an answer that was not over.
     """
 
-    def __init__(self, *answers: Said) -> None:
+    def __init__(self, *answers: Said | str) -> None:
         super().__init__()
-        self._answers = list(answers) or [Said("Hello.")]
+        self._answers = [Said(each) if isinstance(each, str) else each for each in answers] or [Said("Hello.")]
         self.requests: list[Received] = []
         self.closed_at: list[float] = []
 

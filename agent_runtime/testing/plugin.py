@@ -9,7 +9,7 @@ Nothing is imported here that pytest does not need while it starts.
 
 import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,8 @@ def call(request: pytest.FixtureRequest) -> "SimulatedCall":
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a coroutine test that takes `call` on a virtual loop."""
-    if "call" not in pyfuncitem.funcargs:
+    given = _given(pyfuncitem)
+    if given is None:
         return None
     function = pyfuncitem.obj
     if not inspect.iscoroutinefunction(function):
@@ -50,31 +51,51 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if not inspect.iscoroutinefunction(function):
         return None
     from agent_runtime import virtual
-    from agent_runtime.testing.call import SimulatedCall
 
-    given = pyfuncitem.funcargs["call"]
-    if not isinstance(given, SimulatedCall):
-        return None  # a fixture of the user's own
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
     virtual.run(_run(function, arguments, given))
     return True
 
 
 async def _run(function: Any, arguments: dict[str, Any], call: "SimulatedCall") -> None:
-    from agent_runtime.errors import UsageError
-
-    begun = call.begun
     try:
         await function(**arguments)
     finally:
-        result = await call.end() if call.session is not None else None
-    if result is not None:
-        result.check()
-    elif call.begun == begun:
-        raise UsageError(
-            f"The test {call.name} takes 'call' and began no call, so nothing was tested; "
-            "write 'await call.start(agent)' in it, or take 'call' away."
-        )
+        if call.session is not None:
+            await call.end()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """A test that takes `call` passes only if it began a call; its own must have come to an end, and gone well."""
+    given = _given(item)
+    begun = given.begun if given is not None else 0
+    yield
+    if given is None:
+        return
+    if given.result is not None:
+        given.result.check()
+    elif given.session is not None:
+        raise _refused(given, "did not end it, so it was not checked; write 'await call.end()' in it")
+    elif given.begun == begun:
+        raise _refused(given, "began no call, so nothing was tested; write 'await call.start(agent)' in it")
+
+
+def _given(item: pytest.Item) -> "SimulatedCall | None":
+    """The `call` that a test takes; None where it takes none, or one from a fixture of the user's own."""
+    given = item.funcargs.get("call") if isinstance(item, pytest.Function) else None
+    if given is None:
+        return None
+    from agent_runtime.testing.call import SimulatedCall
+
+    return given if isinstance(given, SimulatedCall) else None
+
+
+def _refused(call: "SimulatedCall", why: str) -> Exception:
+    from agent_runtime.errors import UsageError
+
+    kind = "take 'call' away" if call.session is None else "make it an 'async def', which ends it by itself"
+    return UsageError(f"The test {call.name} takes 'call' and {why}, or {kind}.")
 
 
 # Scenario files

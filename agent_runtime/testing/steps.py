@@ -189,7 +189,7 @@ def trigger(name: str) -> Callable[[Event], bool]:
 
 def event_names() -> list[str]:
     """The names of all events that stand in a log."""
-    return sorted(kind.type for kind in events.KINDS)
+    return sorted(events.BY_NAME)
 
 
 def check_hesitation(step: Step) -> None:

@@ -54,6 +54,24 @@ def test_replay_tells_where_a_log_differs(tape: str, capsys: pytest.CaptureFixtu
     assert "reason='a guess'" in out
 
 
+@pytest.mark.sockets
+@pytest.mark.real_time
+def test_no_key_of_a_change_is_told_or_kept(tape: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    node = "openai/gpt-4.1?base_url=http://me:SUPERSECRET789@127.0.0.1:1/v1&api_key=SUPERSECRET123"
+    folder = tmp_path / "out"
+    for change in (f"llm={node} | local/rules", f"llm={node}", f"tts={node}", f"lm={node}", node, f"llm=[{node}"):
+        _run("replay", tape, "--set", change, "--out", str(folder), "--json", str(folder / "json"))
+        told = "".join(capsys.readouterr())
+        assert told
+        assert "SUPERSECRET" not in told
+        for file in folder.iterdir() if folder.exists() else ():
+            assert b"SUPERSECRET" not in file.read_bytes(), file
+            if file.name == "call.tape":
+                assert "SUPERSECRET" not in str(read_tape(file).records)
+    assert _run("replay", tape, "--set", f"llm={node}") == 0
+    assert "with llm=openai/gpt-4.1?base_url=http://***@127.0.0.1:1/v1&api_key=***: the" in capsys.readouterr().out
+
+
 def test_diff_tells_what_each_turn_gained(tape: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("replay", tape, "--set", "turn_handling.endpointing.min_delay=0.3", "--out", str(tmp_path / "b")) == 0
     capsys.readouterr()

@@ -269,6 +269,34 @@ def test_what_cannot_be_called_is_said(
     assert capsys.readouterr().err.startswith(f"agent-runtime: {sentence}")
 
 
+def test_a_script_that_raises_in_one_call_of_a_folder_is_called_in_the_others(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = SCRIPT.format(own="", nodes="vad=None, stt=None, llm=None, tts=None")
+    (tmp_path / "baker.py").write_text(
+        own.replace(
+            "async def entrypoint(ctx):",
+            """async def entrypoint(ctx):
+    from pathlib import Path
+    calls = Path(__file__).with_suffix(".calls")
+    calls.write_text((calls.read_text() if calls.exists() else "") + "x")
+    len(calls.read_text()) != 1 or 1 / 0""",
+        )
+    )
+    monkeypatch.chdir(tmp_path)
+    models = "models: {vad: {}, stt: {}, tts: {}, llm: {replies: Yes.}}\nuntil: 2\n"
+    for name in ("a", "b"):
+        (folder / f"{name}.yaml").write_text(f"name: {name}\n{models}")
+    assert cli.main(["sim", "calls", "--script", "baker.py"]) == 2
+    told = capsys.readouterr()
+    sentence = "its call raised ZeroDivisionError: division by zero; mend it, or add --debug for the traceback."
+    assert told.err == f"agent-runtime: calls/a.yaml: {sentence}\n"
+    assert told.out == "ok      b  2 s, 0 of 0 met\n"
+    (tmp_path / "baker.calls").unlink()
+    assert cli.main(["sim", "calls", "--script", "baker.py", "--debug"]) == 2
+    assert "1 / 0" in capsys.readouterr().err
+
+
 def test_the_example_script_is_called_with_engines_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "clock.yaml").write_text(
         "caller: [{after: agent stops, wait: 1, say: what time is it, with: local/espeak}]\nuntil: 9\n"

@@ -1,13 +1,17 @@
 """Every sentence that can be expected: met and not met, by a call that is known."""
 
+import contextlib
+import dataclasses
 import re
 from pathlib import Path
 
 import pytest
 
+from agent_runtime import events
 from agent_runtime.errors import UsageError
-from agent_runtime.testing import CallResult, NotAsExpected, simulate
+from agent_runtime.testing import CallResult, NotAsExpected, Scenario, simulate
 from agent_runtime.testing.expect import SENTENCES, parse
+from agent_runtime.testing.fields import fields_of, value_of
 
 PAGE = Path(__file__).parents[2] / "docs/scenario-format.md"
 
@@ -86,6 +90,16 @@ MET = [
     "event tool_ended where output is nine",
     'event tool_ended where output is "nine" within 0.1 s of 5.0',
     "event tool_ended where is_error is false",
+    "event tool_ended where is_error is false within 0.1 s of 5.0",
+    "event turn_committed where turn is 1",
+    "no event turn_committed where seq is 1",
+    "event user_state_changed where new_state is “speaking”",
+    "event speech_created where turn is null",
+    "event tool_ended where name is look",
+    "no event tool_ended where output is 9",
+    "agent is silent at 2.0",
+    "caller is silent from 5 to 7",
+    "no event error from 5 to 7",
     "no event error",
     "no event tool_ended from 0 to 4",
     "no event tool_ended where output is ten",
@@ -142,6 +156,14 @@ UNMET = [
     ("at least 2 events of turn_committed", "it happens at 4.700"),
     ("at most 0 events of turn_committed", "it happens at 4.700"),
     ("call ends within 1 s of 9", "it ends at 7.000"),
+    ("agent is silent at 7.1", "the call goes to 7.000 only, and nothing is known of what comes later"),
+    ("caller is silent from 8 to 9", "the call goes to 7.000 only, and nothing is known of what comes later"),
+    ("caller is silent from 5 to 7.001", "the call goes to 7.000 only"),
+    ("agent is silent from 5.5 to 9", "5.003 to 7.000"),
+    ("no event error from 5 to 8", "the call goes to 7.000 only"),
+    ("no event tool_ended from 4 to 8", "it happens at"),
+    ("agent speaks between 8 and 9", "never"),
+    ("user turn 2 is never answered", "there are 1 turns"),
 ]
 
 
@@ -182,6 +204,110 @@ def test_what_is_no_sentence_is_refused_with_what_is_near(sentence: str, near: s
     with pytest.raises(UsageError) as caught:
         parse(sentence)
     assert str(caught.value) == f"{sentence!r} is no expectation that is known; near it is: {near}."
+
+
+@pytest.mark.parametrize(
+    ("sentence", "told"),
+    [
+        ("no event turn_comitted", "There is no event 'turn_comitted'; did you mean 'turn_committed'?"),
+        (
+            "no event turn_committed where reasn is silence",
+            (
+                "The event 'turn_committed' has no field 'reasn'; did you mean 'reason'? "
+                "It has seq, t, turn, transcript, reason, last_voiced, transcribed_at."
+            ),
+        ),
+        ("event input_ended where why is x", "The event 'input_ended' has no field 'why'; it has seq, t."),
+        (
+            "event turn_comitted where reason is silence within 1 s of 2",
+            "There is no event 'turn_comitted'; did you mean 'turn_committed'?",
+        ),
+        ("event tool_ended where outptu is nine within 1 s of 5", "The event 'tool_ended' has no field 'outptu'; did"),
+        (
+            "no event turn_committed where turn is first",
+            "The field 'turn' of turn_committed is a whole number, and never first.",
+        ),
+        (
+            'no event turn_committed where turn is "1"',
+            "The field 'turn' of turn_committed is a whole number, and never \"1\".",
+        ),
+        (
+            "no event turn_committed where turn is 1.5",
+            "The field 'turn' of turn_committed is a whole number, and never",
+        ),
+        (
+            "no event turn_predicted where delay is NaN",
+            "The field 'delay' of turn_predicted is a number, and never NaN.",
+        ),
+        (
+            "no event turn_predicted where probability is high",
+            "The field 'probability' of turn_predicted is a number or null, and never high.",
+        ),
+        (
+            "no event tool_ended where is_error is no",
+            "The field 'is_error' of tool_ended is true or false, and never no.",
+        ),
+        (
+            "no event agent_state_changed where new_state is speeking",
+            (
+                "The field 'new_state' of agent_state_changed is one of initializing, idle, listening, thinking, "
+                "speaking, and never speeking; did you mean 'speaking'?"
+            ),
+        ),
+        (
+            "no event conversation_item_added where item is hello",
+            "The field 'item' of conversation_item_added is a list or an object, which no sentence can name; leave it",
+        ),
+        (
+            "no event session_started where nodes is hello",
+            "The field 'nodes' of session_started is a list or an object",
+        ),
+        ("agent is silent from 9 to 8", "From 9 to 8 is no stretch of time; write the earlier one first."),
+        ("no event error from 2 s to 900 ms", "From 2 to 0.9 is no stretch of time; write the earlier one first."),
+        ("caller speaks between 4 and 3", "From 4 to 3 is no stretch of time; write the earlier one first."),
+        ('history contains ""', "A text that is empty is part of every other; write what is to be in it."),
+        ('history agent 1 starts with ""', "A text that is empty is part of every other"),
+        ('tool look is called with ""', "A text that is empty is part of every other"),
+        ("user turn 0 is never answered", "There is no turn 0; the first is user turn 1."),
+        (
+            "at least 0 events of error",
+            "At least 0 are there in every call; write 'at least 1 events of error', or more.",
+        ),
+    ],
+)
+def test_what_would_be_so_of_every_call_is_refused(sentence: str, told: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(sentence)
+    assert str(caught.value).startswith(told)
+
+
+def test_a_file_with_such_a_sentence_is_refused_with_its_line() -> None:
+    with pytest.raises(UsageError) as caught:
+        Scenario.read("until: 3\nexpect:\n  - agent never speaks\n  - no event close where reasn is error\n")
+    assert str(caught.value).startswith(
+        "scenario, line 4: expect.2 The event 'close' has no field 'reasn'; did you mean"
+    )
+
+
+@pytest.mark.parametrize("event", events.BY_NAME.values())
+def test_the_fields_of_an_event_are_those_of_the_log(event: type[events.Event]) -> None:
+    own = [each.name for each in dataclasses.fields(event) if each.name != "at"]
+    assert list(fields_of(event.type)) == ["seq", "t", *own]
+    for field in own:
+        with contextlib.suppress(UsageError):  # a kind of field that is not known is an error of another class
+            value_of(event.type, field, "1")
+
+
+def test_nothing_is_known_of_the_time_behind_the_end() -> None:
+    call = simulate({"until": 3, "expect": ["agent is silent from 8 to 9", "agent is silent from 1 to 3"]})
+    assert [outcome.met for outcome in call.expectations] == [False, True]
+    hung_up = simulate({"caller": [{"at": 2.0, "hang_up": True}], "until": 9})
+    assert not parse("agent is silent from 3 to 9").look(hung_up).met
+    assert parse("agent is silent from 1 to 2").look(hung_up).met
+
+
+def test_an_empty_message_is_one() -> None:
+    assert parse('history agent 1 is ""').text
 
 
 def test_a_failure_shows_the_timeline_round_it(known: CallResult) -> None:

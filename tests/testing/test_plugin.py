@@ -60,7 +60,7 @@ def test_coroutine_tests_run_in_virtual_time(tmp_path: Path) -> None:
         """\
 import asyncio
 import pytest
-from agent_runtime.testing import Scenario, perform
+from agent_runtime.testing import Scenario, perform, run, simulate
 
 @pytest.fixture
 def greeting():
@@ -92,7 +92,32 @@ async def test_out_of_script(call):
     await call.run(5)
 
 def test_plain(call):
-    assert call.now if call.session else True
+    pass
+
+def test_plain_that_fails(call):
+    pytest.skip("not here")
+
+def test_plain_with_another_call(call):
+    simulate({"until": 1}).expect("agent never speaks")
+
+async def whole(call, text):
+    call.llm.replies = {"*": text} if text else {}
+    await call.start()
+    await call.caller.says("hello", wait=0.5)
+    await call.run(5)
+    await call.end()
+
+def test_plain_with_its_own_loop(call):
+    run(whole(call, "Yes."))
+
+def test_plain_out_of_script(call):
+    run(whole(call, ""))
+
+def test_plain_not_ended(call):
+    run(call.start())
+
+def test_plain_without_it():
+    pass
 
 async def test_another_call(call):
     (await perform(Scenario.of({"until": 1}))).expect("agent never speaks")
@@ -105,12 +130,16 @@ async def test_never_begun(call):
 """
     )
     told = run(tmp_path)
-    assert "3 failed, 5 passed, 1 skipped" in told
-    assert (
-        "The test test_never_begun takes 'call' and began no call, so nothing was tested; write 'await call.st" in told
-    )
+    assert "6 failed, 7 passed, 2 skipped" in told
+    for name in ("test_never_begun", "test_plain"):
+        assert (
+            f"The test {name} takes 'call' and began no call, so nothing was tested; write 'await call.start(agent)' in "
+            "it, or take 'call' away." in told
+        )
+    assert "The test test_plain_not_ended takes 'call' and did not end it, so it was not checked; write 'await" in told
     assert "not met: agent speaks once" in told
-    assert "OutOfScript: The scripted LLM has no reply to 'hello'" in told
+    assert "test_out_of_script: OutOfScript: The scripted LLM has no reply to 'hello'" in told
+    assert "test_plain_out_of_script: OutOfScript: The scripted LLM has no reply to 'hello'" in told
 
 
 def test_the_tests_of_the_page_pass(tmp_path: Path) -> None:
