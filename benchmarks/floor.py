@@ -36,6 +36,8 @@ async def converse(caller: Caller, ear: Ear, script: Script, sink: Sink) -> None
             if event == "final":
                 answers.append(tasks.create_task(think()))
             else:
+                if event == "words":
+                    ear.cuts.append(clock.now())
                 sink.clear()
             if event == "words" and answers:
                 answers.pop().cancel()

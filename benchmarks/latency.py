@@ -44,22 +44,34 @@ def measure_added(report: Report) -> None:
 
 
 def measure_barge_in(report: Report) -> None:
-    """From the event that decides to the sink's being told to throw away what it has."""
+    """From a voice, from words, and from the decision that the words bring, to the sink's being told to be silent.
+
+    What lies between the words and the decision is a judgement: whether they are the caller's, a murmur or an echo.
+    """
     report.title(f"Barge-in: decision to the sink being told, {ROUNDS * TURNS} times in real time, ms")
     _head(report)
     calls = _rounds(BARGE_IN, TURNS + 1)
-    for name, figure in (("duck (voice)", _to_duck), ("cancel (words)", _to_cancel)):
+    for name, figure in (
+        ("duck (voice)", _to_duck),
+        ("cancel (words)", _from_words),
+        ("cancel (decision)", _to_cancel),
+    ):
         mine, bare = _pooled(calls, figure)
         _row(report, name, mine, bare)
-        report.bound(f"barge-in, {name}, p50", percentile(mine, 50), 0.15, "ms")
+        if figure is not _from_words:
+            report.bound(f"barge-in, {name}, p50", percentile(mine, 50), 0.15, "ms")
 
 
 def _to_duck(call: Call) -> list[float]:
     return _after(call[1].voices[1:], call[2].cleared)  # the first turn interrupts nobody
 
 
-def _to_cancel(call: Call) -> list[float]:
+def _from_words(call: Call) -> list[float]:
     return _after(call[1].words[1:], call[2].cleared)
+
+
+def _to_cancel(call: Call) -> list[float]:
+    return _after(call[1].cuts, call[2].cleared)
 
 
 def _both(script: Script, turns: int, figure: Callable[[Call], list[float]]) -> tuple[list[float], list[float]]:

@@ -8,6 +8,7 @@ from agent_runtime.llm import LLM, ChoiceDelta, LLMStream
 from agent_runtime.stt import STT, RecognizeStream, SpeechData, SpeechEvent, SpeechEventType, STTContext
 from agent_runtime.tools import ToolChoice
 from agent_runtime.tts import TTS
+from agent_runtime.turns.signals import Cancel, Command, TurnEvent
 from agent_runtime.vad import VAD, SpeechEnded, SpeechStarted, VADEvent, VADStream
 from benchmarks.talk import Caller, Ear, Script, Sink
 
@@ -34,10 +35,26 @@ async def converse(caller: Caller, ear: Ear, script: Script, sink: Sink) -> None
     answered = "playback_started" if script.barge_in else "playback_finished"
     talk.on(answered, lambda event: caller.go_on())
     await talk.start(agent(), input=caller, output=sink)
+    _note_cuts(talk, ear)
     await caller.spoken.wait()
     await talk.aclose()
     if talk.last_error is not None:
         raise talk.last_error
+
+
+def _note_cuts(talk: AgentSession[None], ear: Ear) -> None:
+    """Stamp the turn machine's decisions to cut."""
+    assert talk._conversation is not None
+    machine = talk._conversation.machine
+    handle = machine.handle
+
+    def stamped(event: TurnEvent) -> list[Command]:
+        commands = handle(event)
+        if any(isinstance(command, Cancel) for command in commands):
+            ear.cuts.append(clock.now())
+        return commands
+
+    machine.handle = stamped  # type: ignore[method-assign]
 
 
 class _Detector(VAD):

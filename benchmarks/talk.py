@@ -86,11 +86,13 @@ class Ear:
         voices: when each voice was found.
         words: when the first words of each turn were there.
         finals: when the last were.
+        cuts: when whoever holds the conversation decided, because of words, to end what the agent says.
     """
 
     voices: list[float] = field(default_factory=list)
     words: list[float] = field(default_factory=list)
     finals: list[float] = field(default_factory=list)
+    cuts: list[float] = field(default_factory=list)
     _voice_on: bool = False
     _voiced: int = 0
     _silent: int = 0
