@@ -19,6 +19,7 @@ from agent_runtime.media import (
     VideoFrame,
     by_name,
     data_uri,
+    data_uri_start,
     encoded,
     image_type,
     is_type,
@@ -95,7 +96,7 @@ class ImageContent:
             image_type(self.mime_type or sniffed(image), "these bytes")
             check_whole(image, "these bytes")
         elif isinstance(image, str) and image.startswith("data:"):
-            kind, data = parse_data_uri(image)
+            kind, data = data_uri_start(image)  # the rest is looked at when it is loaded
             image_type(sniffed(data) or kind, "this data URI")
             check_whole(data, "this data URI")
         elif isinstance(image, str):

@@ -20,6 +20,12 @@ IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif")
 JPEG_QUALITY = 75
 """As livekit-agents encodes the frames of a video."""
 
+LARGE = 1 << 18
+"""Bytes, or characters of a data URI, that are read or written in 1 ms or so; more are large."""
+
+START = 256
+"""Characters of a large data URI by which it is known what is in it: whole groups of base64's four."""
+
 RGBA = 0
 """`livekit.rtc.VideoBufferType.RGBA`."""
 
@@ -140,6 +146,12 @@ def parse_data_uri(uri: str) -> tuple[str | None, bytes]:
     if not data:
         raise UsageError(f"The data URI {shown(uri)} is empty; it needs the bytes after the comma.")
     return kind.strip().lower() or None, data
+
+
+def data_uri_start(uri: str) -> tuple[str | None, bytes]:
+    """As `parse_data_uri`, but of the bytes of a large one only the first: they tell what it is."""
+    comma = uri.find(",")
+    return parse_data_uri(uri if comma < 0 or len(uri) <= LARGE else uri[: comma + 1 + START])
 
 
 def scheme_of(text: str) -> str:

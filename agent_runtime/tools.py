@@ -17,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypedDict, overload
 
 from agent_runtime import clock
+from agent_runtime.content import CONTENT_TYPES, TextContent
 from agent_runtime.errors import UsageError
 from agent_runtime.signatures import (
     BadArguments,
@@ -327,7 +328,8 @@ def function_tool(
     `async def`, which runs on the loop and must not block.
 
     The function's result is what the model is told: a string as it is, anything else as JSON. None means that the model
-    need not reply; an `Agent`, or ``(agent, result)``, hands the conversation over to that agent.
+    need not reply; an `Agent`, or ``(agent, result)``, hands the conversation over to that agent. A picture is no result:
+    it goes into the chat context.
 
     Args:
         name: instead of the function's.
@@ -450,7 +452,7 @@ class ToolOutcome:
         value: what the function returned.
         agent: who speaks from here on, where the tool handed over.
         reply_required: the model is to be asked to go on.
-        error: what the tool raised, unless it raised it for the model to read.
+        error: what the tool raised, unless it raised it for the model to read; or what was wrong with what it returned.
     """
 
     output: str = ""
@@ -470,7 +472,7 @@ async def execute(tool: FunctionTool, call: CallLike, context: "RunContext[Any] 
         if not tool.worked_out:
             await clock.offload(tool.work_out)
         arguments = tool.bind(call.arguments, context)
-        return _outcome(await _call(tool, arguments))
+        return _outcome(tool, await _call(tool, arguments))
     except BadArguments as error:
         return ToolOutcome(output=str(error), is_error=True)
     except ToolError as error:
@@ -498,17 +500,31 @@ def _caught(function: Callable[[], object]) -> tuple[Any, Exception | None]:
         return None, error
 
 
-def _outcome(value: object) -> ToolOutcome:
+def _outcome(tool: FunctionTool, value: object) -> ToolOutcome:
     agents, results = _parted(value)
     if len(agents) > 1:
         raise UsageError(f"A tool can hand over to one agent, not to {len(agents)}.")
-    result = results[0] if len(results) == 1 else results if results else None
-    return ToolOutcome(
-        output=_as_text(result),
-        value=value,
-        agent=agents[0] if agents else None,
-        reply_required=result is not None,
-    )
+    agent = agents[0] if agents else None
+    result = _plain(results[0] if len(results) == 1 else results if results else None)
+    shown = next((each for each in _elements(result) if isinstance(each, CONTENT_TYPES)), None)
+    if shown is not None:
+        wrong = UsageError(
+            f"The tool '{tool.name}' returned {type(shown).__name__}, but a tool gives text; a picture goes into the chat "
+            "context, as with ctx.add_message(role='user', content=[...])."
+        )
+        return ToolOutcome(output=str(wrong), is_error=True, value=value, agent=agent, error=wrong)
+    return ToolOutcome(output=_as_text(result), value=value, agent=agent, reply_required=result is not None)
+
+
+def _elements(result: object) -> Iterable[object]:
+    return result if isinstance(result, list | tuple) else (result,)
+
+
+def _plain(result: object) -> object:
+    """A result with the text of each `TextContent` in its place."""
+    if isinstance(result, list | tuple) and any(isinstance(each, TextContent) for each in result):
+        return [_plain(each) if isinstance(each, TextContent) else each for each in result]
+    return result.text if isinstance(result, TextContent) else result
 
 
 def _parted(value: object) -> tuple[list[object], list[object]]:

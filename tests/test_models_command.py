@@ -120,7 +120,18 @@ def test_json_has_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
         ("local/whisper", ["missing    The STT 'local/whisper' needs model="]),
         (
             "groq/some/new-model",
-            ["keys       GROQ_API_KEY missing", "note       It is not in the list;"],
+            ["keys       GROQ_API_KEY missing", "note       It is not in the list; it would be asked all the same.\n"],
+        ),
+        (
+            "gemini/gemini-2.5-flashh",
+            [
+                "note       It is not in the list; it would be asked all the same. Did you mean ",
+                "'gemini/gemini-2.5-flash'",
+            ],
+        ),
+        (
+            "openai/gpt-4o-min",
+            ["it would be asked all the same. Did you mean 'openai/gpt-4o-mini'"],
         ),
         (
             "openai/gpt-oss-120b",

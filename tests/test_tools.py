@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field
 from agent_runtime import clock, virtual
 from agent_runtime.agent import Agent
 from agent_runtime.chat import ChatContext
+from agent_runtime.content import FileContent, ImageContent, TextContent
 from agent_runtime.errors import UsageError
 from agent_runtime.llm import FunctionToolCall
 from agent_runtime.providers.local.rules import RulesLLM
@@ -482,6 +483,40 @@ class TestOutcomes:
         outcome = self.returning(value)
         assert (outcome.output, outcome.is_error, outcome.reply_required) == (output, False, True)
         assert outcome.value == value
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            ImageContent("data:image/png;base64,iVBORw0KGgoAAAAAAAAAAAAAAAAAAAAAAAAAAA=="),
+            ["a cat", ImageContent("https://host.test/cat.png")],
+            (FileContent(data=b"%PDF-1"), TextContent("the bill")),
+        ],
+    )
+    def test_a_picture_is_no_result(self, value: object) -> None:
+        outcome = self.returning(value)
+        kind = "FileContent" if isinstance(value, tuple) else "ImageContent"
+        assert outcome.output == (
+            f"The tool 'tool' returned {kind}, but a tool gives text; a picture goes into the chat context, as with "
+            "ctx.add_message(role='user', content=[...])."
+        )
+        assert (outcome.is_error, outcome.reply_required, str(outcome.error)) == (True, True, outcome.output)
+
+    def test_nor_beside_an_agent(self) -> None:
+        agent = Agent(instructions="x")
+        outcome = self.returning((agent, ImageContent("https://host.test/cat.png")))
+        assert (outcome.is_error, outcome.agent) == (True, agent)
+
+    @pytest.mark.parametrize(
+        ("value", "output"),
+        [
+            (TextContent("four o'clock"), "four o'clock"),
+            ([TextContent("a", cache_control={"type": "ephemeral"}), "b"], '["a", "b"]'),
+            ((TextContent("a"),), '["a"]'),
+        ],
+    )
+    def test_text_content_is_its_text(self, value: object, output: str) -> None:
+        outcome = self.returning(value)
+        assert (outcome.output, outcome.is_error, outcome.value) == (output, False, value)
 
     def test_dataclasses_become_json(self) -> None:
         @dataclass

@@ -79,6 +79,16 @@ def find(name: str) -> list[Model]:
     return [model for model in models() if model.name == name]
 
 
+ALIKE = 0.9
+"""How like a known name one that can be asked must be, from 0 to 1, for the known one to be named beside it."""
+
+
+def slips(name: str) -> list[str]:
+    """Names that differ from this one by a slip of the fingers, the likeliest first."""
+    known = {model.name.casefold(): model.name for model in models("llm")}
+    return [known[each] for each in difflib.get_close_matches(name.casefold(), known, cutoff=ALIKE)]
+
+
 def near(name: str, count: int = 3) -> list[str]:
     """Names that were probably meant, the likeliest first."""
     known = list(dict.fromkeys(model.name for model in models()))

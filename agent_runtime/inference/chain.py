@@ -78,7 +78,7 @@ def _link(side: str, text: str, what: str) -> Link:
     hedge = _hedge(match["after"], text, what) if match is not None else None
     name = descriptor.partition("?")[0]
     if re.search(r"\s", name):
-        whole = re.sub(r"\s+", "-", name)
+        whole = re.sub(r"\s+", "-", re.sub(r"\s*([/:])\s*", r"\1", name))
         raise UsageError(
             f"The {what} {shown(descriptor)!r} has a space in its name; write it without, perhaps {whole!r}."
         )

@@ -39,7 +39,8 @@ class ModelUsage:
         wasted: those of them of which nothing was used: failed, given up, lost to a faster model, probes, and answers
             made ahead for a turn that came out otherwise.
         unmetered: those of which no token count is known.
-        usd: dollars of the metered ones; None where the model is unpriced.
+        usd: dollars; None where the cost of any call is not known: it was not metered, or the model is unpriced.
+        known_usd: dollars of those calls whose cost is known.
     """
 
     provider: str
@@ -53,6 +54,7 @@ class ModelUsage:
     completion_tokens: int = 0
     reasoning_tokens: int = 0
     usd: float | None = 0.0
+    known_usd: float = 0.0
 
 
 def of_the_table(provider: str, model: str) -> "Price | None":
@@ -102,15 +104,16 @@ class Spending:
         usage = _usage(call)
         if usage is None:
             used.unmetered += 1
-            return
-        for name in TOKENS:
-            setattr(used, name, getattr(used, name) + getattr(usage, name))
-        price = self._price_of(call.provider, model)
-        usd = None if price is None else price.of_tokens(usage)
-        if usd is None or used.usd is None:
+        else:
+            for name in TOKENS:
+                setattr(used, name, getattr(used, name) + getattr(usage, name))
+        usd = _usd(self._price_of(call.provider, model), usage)
+        if usd is None:
             used.usd = None
             return
-        used.usd += usd
+        used.known_usd += usd
+        if used.usd is not None:
+            used.usd = used.known_usd
         if call.speech_id is not None:
             self._of_speech[call.speech_id] = self._of_speech.get(call.speech_id, 0.0) + usd
 
@@ -121,8 +124,8 @@ class Spending:
 
     @property
     def usd(self) -> float:
-        """Dollars, as far as they are known; see `unknown`."""
-        return sum(used.usd or 0.0 for used in self._models.values())
+        """Dollars of all calls whose cost is known: at least so much was spent, and all of it where `unknown` is empty."""
+        return sum(used.known_usd for used in self._models.values())
 
     def usd_of(self, speech_id: str) -> float:
         """Dollars of one speech, as far as they are known."""
@@ -130,8 +133,15 @@ class Spending:
 
     @property
     def unknown(self) -> list[str]:
-        """The models of which not all is known: unpriced, or with requests that were not metered."""
-        return [f"{used.provider}/{used.model}" for used in self._models.values() if used.usd is None or used.unmetered]
+        """The models of which the cost of some call is not known: unpriced, or with requests that were not metered."""
+        return [f"{used.provider}/{used.model}" for used in self._models.values() if used.usd is None]
+
+
+def _usd(price: "Price | None", usage: CompletionUsage | None) -> float | None:
+    """What a call cost; None: not known. On this machine it is free, whatever it used."""
+    if price is None or (usage is None and not price.is_free):
+        return None
+    return 0.0 if usage is None else price.of_tokens(usage)
 
 
 def _usage(call: ModelCalled) -> CompletionUsage | None:

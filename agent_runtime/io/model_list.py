@@ -69,6 +69,8 @@ class Row:
         keys: for each of them the variables that it needs, and whether they are set.
         missing: what keeps it from being used; None: nothing that is known before it is asked.
         price: at who would serve it, or at the last of those who could; None: unpriced.
+        listed: the list has it; else it would be asked all the same.
+        near: where it has not, names that were perhaps meant.
     """
 
     model: "Model"
@@ -77,9 +79,10 @@ class Row:
     missing: str | None
     price: "Price | None"
     listed: bool = True
+    near: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, model: "Model", *, listed: bool = True) -> "Row":
+    def of(cls, model: "Model", *, listed: bool = True, near: tuple[str, ...] = ()) -> "Row":
         from agent_runtime.explain import plan_node
         from agent_runtime.inference.descriptor import parse
         from agent_runtime.inference.prices import price_of
@@ -92,7 +95,7 @@ class Row:
         keys = [each.keys for each in ways] or [keys_of(model.provider)]
         states = tuple({name_of(key): is_set(key) for key in each} for each in keys)
         if not ways:
-            return cls(model, (_title(model.provider),), states, "this version cannot reach it yet", None, listed)
+            return cls(model, (_title(model.provider),), states, "this version cannot reach it yet", None, listed, near)
         open_ = [n for n, way in enumerate(ways) if not way.missing]
         missing = None if open_ else f"needs {', or '.join(_needs(way.missing) for way in ways)}"
         chosen = open_[0] if open_ else len(ways) - 1
@@ -105,6 +108,7 @@ class Row:
             missing,
             price,
             listed,
+            near,
         )
 
     def record(self) -> dict[str, Any]:
@@ -126,6 +130,8 @@ class Row:
             "price": None if self.price is None else _filled(dataclasses.asdict(self.price)) | _zero(self.price),
             "rows": list(model.rows),
             "note": model.note or None,
+            "listed": self.listed,
+            "near": list(self.near),
         }
 
 
@@ -191,7 +197,7 @@ def _unlisted(name: str) -> Row:
         raise UsageError(f"There is no model {name!r} in the list. {hint}") from None
     if not descriptor.ways or "|" in name:
         raise UsageError(f"There is no model {name!r} in the list. {hint}")
-    return Row.of(catalog.Model(name=descriptor.name), listed=False)
+    return Row.of(catalog.Model(name=descriptor.name), listed=False, near=tuple(catalog.slips(descriptor.name)))
 
 
 # Printing
@@ -278,9 +284,14 @@ def _in_full(row: Row) -> str:
         ),
         ("price", price_text(price) + _at(row)),
         ("stated in", price.source if price is not None and not price.is_free else ""),
-        ("note", model.note if row.listed else "It is not in the list; it would be asked all the same."),
+        ("note", model.note if row.listed else _unlisted_note(row.near)),
     ]
     return "\n".join(f"{name:<10} {value}" for name, value in lines if value)
+
+
+def _unlisted_note(near: Sequence[str]) -> str:
+    meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return f"It is not in the list; it would be asked all the same.{meant}"
 
 
 def _at(row: Row) -> str:

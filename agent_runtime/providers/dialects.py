@@ -112,7 +112,11 @@ class _Strict:
             schema.pop("$ref")
         if not _is_object(schema) or "anyOf" in schema or "oneOf" in schema:
             raise NotStrict("its outermost level is no object")
-        schema = {"properties": {}, **schema} if schema.get("additionalProperties") in (None, False) else schema
+        if schema.get("additionalProperties") is not False and not schema.get("properties"):
+            if not self._nullable:
+                raise NotStrict("it names no properties, so it takes keys that are not known before")
+            if schema.get("additionalProperties") is None:  # a tool without arguments
+                schema = {**schema, "properties": {}}
         made = self._made(schema, "")
         for defs in ("$defs", "definitions"):
             if defs in schema:
@@ -183,6 +187,8 @@ class _Strict:
         return made
 
     def _close(self, made: JSON, where: str) -> None:
+        if made.get("additionalProperties") is False:
+            made.setdefault("properties", {})
         if made.get("additionalProperties", False) is not False or "properties" not in made:
             raise NotStrict(f"{_place(where)} takes keys that are not known before")
         required = set(made.get("required", ()))

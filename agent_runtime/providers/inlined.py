@@ -1,8 +1,9 @@
 """The bytes of a part as they stand in a request: base64, which for a large one is made in slices and kept.
 
-Both writing base64 and writing it into JSON hold the interpreter for as long as they take, in a thread too: for a picture
-of 15 MB that would be a tenth of a second in which nothing is heard and nothing is played. So a large one is written slice
-by slice, with the loop's other work between them, and goes into the body as a `Verbatim`, which JSON does not look at.
+Reading base64, writing it, and writing it into JSON hold the interpreter for as long as they take, in a thread too: for a
+picture of 15 MB that would be a tenth of a second in which nothing is heard and nothing is played. So a large one is read
+and written slice by slice, with the loop's other work between them, and goes into the body as a `Verbatim`, which JSON does
+not look at.
 """
 
 import binascii
@@ -12,10 +13,9 @@ from dataclasses import dataclass, field
 
 from agent_runtime import clock
 from agent_runtime.content import Loaded
+from agent_runtime.media import LARGE as LARGE
+from agent_runtime.media import data_uri_start, parse_data_uri
 from agent_runtime.providers.http.exchange import Verbatim
-
-LARGE = 1 << 18
-"""Bytes above which a part is large: written in 1 ms or so."""
 
 SLICE = 3 << 16
 """Bytes of a slice: a multiple of three, so that the slices of the text fit together."""
@@ -39,6 +39,28 @@ async def inlined(loaded: Loaded) -> Loaded:
     return Inlined(loaded.mime_type, loaded.data, b"".join(slices))
 
 
+def is_large(uri: str) -> bool:
+    """Whether a data URI is to be read slice by slice."""
+    return len(uri) > LARGE
+
+
+async def read(uri: str) -> tuple[str | None, bytes]:
+    """The type and the bytes of a data URI; of a large one slice by slice.
+
+    Raises:
+        UsageError: its base64 is none.
+    """
+    head = uri[: uri.find(",") + 1]
+    if not is_large(uri) or "base64" not in head[:-1].split(";"):
+        return parse_data_uri(uri)
+    kind, _ = data_uri_start(uri)
+    slices = []
+    for at in range(len(head), len(uri), SLICE // 3 * 4):
+        slices.append(parse_data_uri(head + uri[at : at + SLICE // 3 * 4])[1])
+        await clock.sleep(0)
+    return kind, b"".join(slices)
+
+
 def base64_of(loaded: Loaded) -> str | Verbatim:
     """Its bytes, for a body."""
     return _written("", loaded)
@@ -47,15 +69,6 @@ def base64_of(loaded: Loaded) -> str | Verbatim:
 def data_uri(loaded: Loaded) -> str | Verbatim:
     """Its bytes and their type, for a body."""
     return _written(f"data:{loaded.mime_type};base64,", loaded)
-
-
-def as_given(uri: str) -> str | Verbatim:
-    """A data URI that an application wrote, for a body."""
-    head, _, body = uri.partition(",")
-    # Where it is base64, that was looked at when the part was made.
-    if len(uri) <= LARGE or "base64" not in head.split(";"):
-        return uri
-    return Verbatim((_escaped(f"{head},"), body.encode()))
 
 
 def _written(head: str, loaded: Loaded) -> str | Verbatim:

@@ -9,7 +9,8 @@ import asyncio
 import base64
 import binascii
 import stat
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,18 +33,24 @@ from agent_runtime.content import (
 from agent_runtime.errors import UsageError
 from agent_runtime.media import by_name, encoded, image_type, parse_data_uri, sniffed
 from agent_runtime.providers.http.fetch import Fetch, Resolve, resolved, too_large
-from agent_runtime.providers.inlined import inlined
+from agent_runtime.providers.inlined import inlined, read
 
 if TYPE_CHECKING:
     from agent_runtime.chat import ChatContent
 
-__all__ = ["LARGEST_PART", "LARGEST_REQUEST", "Loaded", "load", "load_all", "typed"]
+__all__ = ["LARGEST_PART", "LARGEST_REQUEST", "Loaded", "Typed", "Typing", "load", "load_all", "typed"]
 
 LARGEST_PART = 20_000_000
 """Bytes of one part: what Gemini and OpenAI take in a request."""
 
 LARGEST_REQUEST = 50_000_000
 """Bytes of all parts of one request together."""
+
+MOST_KEPT = 64
+"""Dictionaries of which a client keeps what was made of them."""
+
+Typing = Callable[[Any], "Content | dict[str, Any]"]
+"""What makes an object of `content` of a part: `typed`, or a `Typed`."""
 
 _AUDIO_FORMATS = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 
@@ -83,6 +90,25 @@ def typed(part: "ChatContent") -> "Content | dict[str, Any]":
             kind = _audio_type(str(told.get("format", "wav")))
             return FileContent(data=_decoded(_field(told, "data"), kind), mime_type=kind, cache_control=mark)
     return from_dict(part)
+
+
+class Typed:
+    """`typed` that makes the same object of a dictionary each time, as long as nothing in it changes: what was read or
+    fetched is kept with it, and need not be again for each request."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[int, tuple[Any, Content | dict[str, Any]]] = OrderedDict()
+
+    def __call__(self, part: "ChatContent") -> "Content | dict[str, Any]":
+        if not isinstance(part, dict):
+            return typed(part)
+        kept = self._kept.get(id(part))
+        if kept is None or kept[0] != part:
+            told = {key: dict(value) if isinstance(value, Mapping) else value for key, value in part.items()}
+            kept = self._kept[id(part)] = (told, typed(part))
+            if len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
+        return kept[1]
 
 
 def _image(part: Mapping[str, Any], mark: Any) -> ImageContent:
@@ -221,7 +247,7 @@ async def _load_image(part: ImageContent, fetch: Fetch) -> Loaded:
     if isinstance(image, bytes):
         return Loaded(image_type(sniffed(image) or part.mime_type, name), image)
     if isinstance(image, str) and image.startswith("data:"):
-        kind, data = parse_data_uri(image)
+        kind, data = await read(image)
         return Loaded(image_type(sniffed(data) or kind, name), data)
     if part.url is not None:
         kind, data = await fetch(part.url, name)

@@ -19,6 +19,7 @@ from agent_runtime.providers.http.exchange import Answer, Attempts, Exchange, Re
 from agent_runtime.providers.http.service import Service
 from agent_runtime.providers.http.sse import Framing, ServerSentEvents
 from agent_runtime.providers.http.transport import Transport
+from agent_runtime.providers.parts import Typed
 from agent_runtime.providers.schemas import response_schema
 from agent_runtime.types import APIConnectOptions
 
@@ -67,6 +68,7 @@ class RemoteLLM(LLM):
         self.conn_options = conn_options or APIConnectOptions()
         self.first_token_timeout = self.conn_options.first_token_timeout
         self.connections = Transport(transport)
+        self.typed = Typed()
 
     @abstractmethod
     async def request(self, asked: Asked) -> Request:
@@ -97,11 +99,16 @@ class RemoteLLM(LLM):
         extra_kwargs: Mapping[str, Any] | None = None,
         conn_options: APIConnectOptions | None = None,
     ) -> "RemoteStream":
-        """Ask for an answer. What is given here counts before what was given to the constructor."""
+        """Ask for an answer. What is given here counts before what was given to the constructor.
+
+        Raises:
+            UsageError: something among `tools` is no tool, or two have one name; what else is wrong is said when the
+                answer is waited for, before anything is sent.
+        """
         extra = ranges.mapping("extra_kwargs", extra_kwargs or None)
         # Whether an answer fits is seen to where it is put together, so its form stands in its own place.
         form = self._form(extra) if response_format is None else response_format
-        asked = Asked(chat_ctx, tools or (), tool_choice, parallel_tool_calls, form, extra)
+        asked = Asked(chat_ctx, ranges.tools(tools or ()), tool_choice, parallel_tool_calls, form, extra)
         return RemoteStream(self, asked, conn_options or self.conn_options)
 
     def _form(self, extra: Mapping[str, Any]) -> Any:

@@ -27,7 +27,7 @@ from agent_runtime.chat import (
     FunctionCallOutput,
 )
 from agent_runtime.content import TextContent
-from agent_runtime.providers.parts import typed
+from agent_runtime.providers.parts import Typing, typed
 
 EMPTY = "(empty)"
 """Stands where a service insists on words and there are none."""
@@ -74,16 +74,17 @@ class History:
                     yield part
 
 
-def history(chat_ctx: ChatContext, *, tools: bool = True, prefill: bool = False) -> History:
+def history(chat_ctx: ChatContext, *, tools: bool = True, prefill: bool = False, typing: Typing = typed) -> History:
     """`chat_ctx` by turns.
 
     Args:
         tools: False leaves calls and results out.
         prefill: the assistant's turn may be the last, for the model to go on with; else the user says `GO_ON`.
+        typing: what makes objects of parts.
     """
     instructions: list[str] = []
     turns: list[Turn] = []
-    for role, part in _parts(chat_ctx.items, instructions, tools):
+    for role, part in _parts(chat_ctx.items, instructions, tools, typing):
         if not turns or turns[-1].role != role:
             turns.append(Turn(role))
         turns[-1].parts.append(part)
@@ -107,7 +108,7 @@ def arguments_of(call: FunctionCall) -> dict[str, Any]:
 
 
 def _parts(
-    items: Sequence[ChatItem], instructions: list[str], tools: bool
+    items: Sequence[ChatItem], instructions: list[str], tools: bool, typing: Typing
 ) -> Iterator[tuple[Literal["user", "assistant"], Part]]:
     """Everything said and done with its side, in order. The first instructions are put into `instructions`."""
     pairs = _pairs(items) if tools else {}
@@ -136,7 +137,7 @@ def _parts(
             else:
                 instructions.append(text)
             continue
-        for part in map(_typed, item.content):
+        for part in (_typed(each, typing) for each in item.content):
             text = part.text if isinstance(part, TextContent) else part
             if not isinstance(text, str) or text.strip():
                 begun = True
@@ -145,8 +146,8 @@ def _parts(
         yield "user", result
 
 
-def _typed(part: Any) -> Part:
-    known = typed(part)
+def _typed(part: Any, typing: Typing) -> Part:
+    known = typing(part)
     return known.text if isinstance(known, TextContent) and known.cache_control is None else known
 
 

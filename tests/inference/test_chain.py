@@ -52,6 +52,8 @@ def test_links_and_hedges(text: str, links: list[Link]) -> None:
         ("groq/x ~600ms", "'groq/x | provider/model ~600ms'"),
         ("groq/x | groq/y~600ms", "has a '~' in its name; before a hedge is a space: 'groq/y ~600ms'."),
         ("groq/llama 3", "The LLM 'groq/llama 3' has a space in its name; write it without, perhaps 'groq/llama-3'."),
+        ("local /rules", "has a space in its name; write it without, perhaps 'local/rules'."),
+        ("groq / llama 3 : x", "perhaps 'groq/llama-3:x'."),
         ("groq/x | groq/x ~600ms", "names 'groq/x' twice; take one away."),
     ],
 )

@@ -70,14 +70,30 @@ def test_a_request_without_a_token_count_is_unmetered_and_not_free() -> None:
     sum_ = spending()
     sum_.note(called(tokens=None, outcome="cancelled"))
     (used,) = sum_.models
-    assert (used.unmetered, used.wasted, used.usd) == (1, 1, 0.0)
+    assert (used.unmetered, used.wasted, used.usd, used.known_usd) == (1, 1, None, 0.0)
     assert sum_.unknown == ["openai/gpt"]
+
+
+def test_what_is_known_of_a_model_of_which_not_all_is_stays_known() -> None:
+    """Whichever came first; the session's sum is what is known, and `unknown` says that it is not all."""
+    whole, unmetered = called(), called(tokens=None, outcome="lost")
+    for order in ((whole, unmetered, whole), (unmetered, whole, whole), (whole, whole, unmetered)):
+        sum_ = spending()
+        for event in (*order, called("groq/llama")):
+            sum_.note(event)
+        gpt, llama = sum_.models
+        assert (gpt.calls, gpt.usd) == (3, None)
+        assert gpt.known_usd == pytest.approx(4.0)
+        assert (llama.usd, llama.known_usd) == (None, 0.0)
+        assert sum_.usd == sum_.usd_of("speech_1") == pytest.approx(4.0)
+        assert sum_.unknown == ["openai/gpt", "groq/llama"]
 
 
 def test_an_engine_on_this_machine_is_free_by_right() -> None:
     sum_ = Spending()
     sum_.note(called("local/rules"))
-    assert (sum_.usd, sum_.unknown) == (0.0, [])
+    sum_.note(called("local/rules", tokens=None, outcome="cancelled"))
+    assert (sum_.usd, sum_.unknown, sum_.models[0].usd) == (0.0, [], 0.0)
 
 
 @pytest.mark.parametrize("outcome", ["failed", "cancelled", "lost", "probe"])

@@ -8,11 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
-from agent_runtime import clock, virtual
+from agent_runtime import clock, media, virtual
 from agent_runtime.audio.frame import AudioFrame
 from agent_runtime.chat import ChatContext, ChatMessage
-from agent_runtime.content import AudioContent, FileContent, ImageContent, Loaded
+from agent_runtime.content import AudioContent, FileContent, ImageContent, Loaded, TextContent
 from agent_runtime.errors import UsageError
+from agent_runtime.media import START
 from agent_runtime.providers import inlined
 from agent_runtime.providers.anthropic.llm import AnthropicLLM
 from agent_runtime.providers.bedrock.llm import BedrockLLM
@@ -20,6 +21,7 @@ from agent_runtime.providers.gemini.llm import GeminiLLM
 from agent_runtime.providers.http.exchange import Request, Verbatim
 from agent_runtime.providers.inlined import LARGE, SLICE, Inlined
 from agent_runtime.providers.openai.llm import OpenAILLM
+from agent_runtime.providers.parts import MOST_KEPT, Typed
 from agent_runtime.providers.remote import Asked, RemoteLLM
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * (LARGE // 64)
@@ -137,3 +139,76 @@ def test_the_type_of_a_part_cannot_break_the_body() -> None:
     odd = Inlined('image/"},{"x', b"", b"eHg=")
     content = Request.of_json("", {}, {"url": inlined.data_uri(odd)}).content
     assert json.loads(content) == {"url": 'data:image/"},{"x;base64,eHg='}
+
+
+def as_a_dictionary(uri: str) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": uri}}
+
+
+URI = f"data:image/png;base64,{base64.b64encode(PICTURE).decode()}"
+SHORT_URI = f"data:image/png;base64,{base64.b64encode(PICTURE[:600]).decode()}"
+
+
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("uri", [URI, SHORT_URI], ids=["large", "small"])
+@pytest.mark.parametrize("wrong", ["!!!!", '"},{', "====", "a"])
+def test_what_is_no_base64_far_behind_is_not_sent(number: int, uri: str, wrong: str) -> None:
+    half = len(uri) // 2
+    with pytest.raises(UsageError, match="is no base64"):
+        sent(models()[number], contents(as_a_dictionary(uri[:half] + wrong + uri[half:])))
+
+
+def test_of_a_large_data_uri_only_the_beginning_is_read_to_know_it() -> None:
+    beginning = URI[: URI.index(",") + 1 + START]
+    assert media.data_uri_start(URI) == media.parse_data_uri(beginning)
+    assert media.data_uri_start(SHORT_URI) == media.parse_data_uri(SHORT_URI)
+    assert ImageContent(URI[:-8] + "!!!!!!!!").image, "it is looked at when it is loaded"
+
+
+def test_a_data_uri_is_read_in_slices_between_which_the_loop_goes_on() -> None:
+    rounds = 0
+
+    async def count() -> None:
+        nonlocal rounds
+        while True:
+            rounds += 1
+            await clock.sleep(0)
+
+    async def main() -> tuple[str | None, bytes]:
+        counting = asyncio.ensure_future(count())
+        found = await inlined.read(URI)
+        counting.cancel()
+        return found
+
+    assert virtual.run(main()) == media.parse_data_uri(URI) == ("image/png", PICTURE)
+    assert rounds >= len(PICTURE) // SLICE
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_what_was_made_of_a_dictionary_is_kept_until_that_changes(number: int) -> None:
+    llm, part = models()[number], as_a_dictionary(URI)
+
+    async def main() -> list[Any]:
+        found: list[Any] = []
+        for _ in range(2):
+            await llm.request(Asked(contents(part)))
+            found.append(llm.typed(part))
+        part["image_url"]["url"] = SHORT_URI
+        await llm.request(Asked(contents(part)))
+        found.append(llm.typed(part))
+        await llm.aclose()
+        return found
+
+    first, second, third = virtual.run(main())
+    assert first is second
+    assert isinstance(first.loaded, Inlined)
+    assert third.image == SHORT_URI
+
+
+def test_not_more_is_kept_than_a_conversation_has() -> None:
+    known = Typed()
+    parts = [as_a_dictionary(f"https://host.test/{number}.png") for number in range(MOST_KEPT + 1)]
+    made = [known(part) for part in parts]
+    assert known(parts[-1]) is made[-1]
+    assert known(parts[0]) is not made[0]
+    assert known("text") == TextContent("text")

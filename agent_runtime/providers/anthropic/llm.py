@@ -150,7 +150,7 @@ class AnthropicLLM(RemoteLLM):
         given = self._merged(asked)
         wanted = response_schema(asked.response_format)
         prefill = self._prefill and wanted is None and not _is_thinking(given, self._adaptive)
-        told = history(asked.chat_ctx, prefill=prefill)
+        told = history(asked.chat_ctx, prefill=prefill, typing=self.typed)
         contents = await self._contents(told)
         body: dict[str, Any] = {
             "model": self.model,
@@ -197,7 +197,8 @@ class AnthropicLLM(RemoteLLM):
 
     def _put_tools(self, body: dict[str, Any], asked: Asked, given: dict[str, Any], made: Iterable[Any]) -> None:
         choice, parallel = given.pop("tool_choice", None), given.pop("parallel_tool_calls", None)
-        tools = wire.tools(asked.tools, strictly=self._strict_tools)
+        given_tools = ranges.tools([*asked.tools, *given.pop("tools", ())])
+        tools = wire.tools(given_tools, strictly=self._strict_tools)
         if tools:
             body["tools"] = tools
             chosen = wire.tool_choice(choice, [tool["name"] for tool in tools], parallel)
@@ -295,6 +296,11 @@ def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
         UsageError: one is not, or is none of this service's.
     """
     checked = dict(given)
+    for name in ("extra_headers", "extra_body", "extra_query"):
+        if name in checked:
+            checked[name] = ranges.mapping(name, checked[name])
+    ranges.check(checked | checked.get("extra_body", {}))
+    ranges.check_patience(checked)
     for name in ABSENT:
         if name in checked:
             raise UsageError(f"anthropic has no {name} (it is {checked[name]!r}); leave it out.")
@@ -303,22 +309,11 @@ def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
     ranges.whole("top_k", checked.get("top_k"), 0)
     ranges.whole("max_tokens", checked.get("max_tokens"), 1)
     ranges.one_of("reasoning_effort", checked.get("reasoning_effort"), claude.EFFORTS)
-    ranges.one_of("parallel_tool_calls", checked.get("parallel_tool_calls"), (True, False))
     if "stop_sequences" in checked:
         checked["stop_sequences"] = ranges.stops("stop", checked["stop_sequences"], 8191)
     if "thinking" in checked:
         checked["thinking"] = claude.checked_thinking(checked["thinking"])
-    if "tool_choice" in checked:
-        choice = checked["tool_choice"]
-        wire.named_choice(choice, [choice["function"]["name"]] if _is_named(choice) else [])
-    for name in ("extra_headers", "extra_body", "extra_query"):
-        if name in checked:
-            checked[name] = ranges.mapping(name, checked[name])
     return checked
-
-
-def _is_named(choice: Any) -> bool:
-    return isinstance(choice, Mapping) and isinstance(choice.get("function"), Mapping) and "name" in choice["function"]
 
 
 def _is_thinking(given: Mapping[str, Any], adaptive: bool) -> bool:

@@ -98,12 +98,19 @@ def content(loaded: Loaded) -> JSON:
 # Tools
 
 
-def tools(given: Sequence[FunctionTool | ProviderTool], *, strictly: bool) -> list[JSON]:
-    """``tools``: functions, and what the service runs itself (``ProviderTool("anthropic", "web_search_20250305")``)."""
+def tools(given: Sequence[FunctionTool | ProviderTool | Mapping[str, Any]], *, strictly: bool) -> list[JSON]:
+    """``tools``: functions, what the service runs itself (``ProviderTool("anthropic", "web_search_20250305")``), and either
+    as the service has it."""
     return [_tool(each, strictly) for each in given]
 
 
-def _tool(tool: FunctionTool | ProviderTool, strictly: bool) -> JSON:
+def _tool(tool: FunctionTool | ProviderTool | Mapping[str, Any], strictly: bool) -> JSON:
+    if isinstance(tool, Mapping):
+        if not isinstance(tool.get("name"), str) or not tool["name"]:
+            raise UsageError(
+                f"A tool has no name: {dict(tool)!s:.80}; anthropic has {{'name': ..., 'input_schema': {{...}}}}."
+            )
+        return dict(tool)
     if isinstance(tool, ProviderTool):
         if tool.provider != "anthropic":
             raise UsageError(f"The tool '{tool.name}' is run by {tool.provider}; anthropic has none of that name.")

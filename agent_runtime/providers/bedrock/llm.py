@@ -190,9 +190,10 @@ class BedrockLLM(RemoteLLM):
         given = self._merged(asked)
         wanted = response_schema(asked.response_format)
         form = wanted if wanted is not None and self._takes_form(wanted) else None
-        config = wire.tool_config(asked.tools, given.pop("tool_choice", None), form, cache=self._cache_tools)
+        tools = ranges.tools([*asked.tools, *given.pop("tools", ())])
+        config = wire.tool_config(tools, given.pop("tool_choice", None), form, cache=self._cache_tools)
         prefill = self._prefill and wanted is None and not _thinks(given)
-        told = history(asked.chat_ctx, tools=config is not None, prefill=prefill)
+        told = history(asked.chat_ctx, tools=config is not None, prefill=prefill, typing=self.typed)
         body: dict[str, Any] = {"messages": wire.messages(told, await self._contents(told), self.model)}
         if told.instructions:
             body["system"] = wire.system(told, cache=self._cache_system)
@@ -226,9 +227,13 @@ class BedrockLLM(RemoteLLM):
         given = self._given | _named(asked.extra_kwargs)
         if asked.tool_choice is not None:
             given["tool_choice"] = asked.tool_choice
-        given.pop("parallel_tool_calls", None)  # the service has no word for it
+        if asked.parallel_tool_calls is not None:
+            given["parallel_tool_calls"] = asked.parallel_tool_calls
         given.pop("response_format", None)  # `asked` has it
-        return _checked(given)
+        checked = _checked(given)
+        for name in ("parallel_tool_calls", "stream"):  # the service has no word for them
+            checked.pop(name, None)
+        return checked
 
     async def _contents(self, told: History) -> dict[int, wire.JSON]:
         """The block of every picture and file, by the id of its part."""
@@ -377,6 +382,11 @@ def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
         UsageError: one is not, or is not the same for all models.
     """
     checked = dict(given)
+    for name in ("extra_headers", "extra_body"):
+        if name in checked:
+            checked[name] = ranges.mapping(name, checked[name])
+    ranges.check(checked | checked.get("extra_body", {}))
+    ranges.check_patience(checked)
     for name in ABSENT:
         if name in checked:
             raise UsageError(
@@ -391,9 +401,6 @@ def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
         checked["stopSequences"] = ranges.stops("stop", checked["stopSequences"], 2500, blank=True)
     if "thinking" in checked:
         checked["thinking"] = claude.checked_thinking(checked["thinking"])
-    for name in ("extra_headers", "extra_body"):
-        if name in checked:
-            checked[name] = ranges.mapping(name, checked[name])
     return checked
 
 

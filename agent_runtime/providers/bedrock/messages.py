@@ -128,7 +128,11 @@ def content(loaded: Loaded, name: str, number: int) -> JSON:
 
 
 def tool_config(
-    tools: Sequence[FunctionTool | ProviderTool], choice: Any, wanted: ResponseSchema | None, *, cache: bool
+    tools: Sequence[FunctionTool | ProviderTool | Mapping[str, Any]],
+    choice: Any,
+    wanted: ResponseSchema | None,
+    *,
+    cache: bool,
 ) -> JSON | None:
     """``toolConfig``; None where no tool is to be called.
 
@@ -137,7 +141,7 @@ def tool_config(
         cache: whether the tools are kept in the service's cache.
     """
     specs = [_tool(tool) for tool in tools]
-    names = [tool.name for tool in tools]
+    names = [str(told.get("name")) for spec in specs for told in spec.values()]
     chosen = named_choice(choice, names)
     if chosen == {"type": "none"}:
         specs, names = [], []
@@ -159,7 +163,17 @@ def tool_config(
     return config
 
 
-def _tool(tool: FunctionTool | ProviderTool) -> JSON:
+def _tool(tool: FunctionTool | ProviderTool | Mapping[str, Any]) -> JSON:
+    if isinstance(tool, Mapping):
+        if (
+            not tool
+            or set(tool) - {"toolSpec", "systemTool"}
+            or not all(isinstance(each, Mapping) for each in tool.values())
+        ):
+            raise UsageError(
+                f"The tool {dict(tool)!s:.80} is of no form that bedrock takes; give {{'toolSpec': {{'name': ...}}}}."
+            )
+        return dict(tool)
     if isinstance(tool, ProviderTool):
         if tool.provider != "bedrock":
             raise UsageError(f"The tool '{tool.name}' is run by {tool.provider}; bedrock has none of that name.")

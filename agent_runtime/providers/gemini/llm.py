@@ -6,7 +6,6 @@ may need pictures (`parts`), a token (`vertex`) and a cache (`gemini_cache`), al
 """
 
 import logging
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
@@ -30,6 +29,7 @@ from agent_runtime.providers.http.exchange import Answer, Request
 from agent_runtime.providers.http.service import Service
 from agent_runtime.providers.http.sse import Framing
 from agent_runtime.providers.inlined import base64_of
+from agent_runtime.providers.ranges import mapping
 from agent_runtime.providers.remote import Asked, RemoteLLM, RemoteStream
 from agent_runtime.tools import FunctionTool
 from agent_runtime.types import APIConnectOptions
@@ -47,9 +47,6 @@ THINKING_TIMEOUT_S = 60.0
 
 LONG_THOUGHTS = 2048
 """Tokens of a budget from which on a model thinks long."""
-
-MOST_PARTS = 64
-"""Dictionaries in OpenAI's form of which the bytes are kept."""
 
 PREFIXES = ("gemini/", "google/", "vertex_ai/", "models/")
 """What may stand before a model's name and is no part of it."""
@@ -151,7 +148,7 @@ class GeminiLLM(RemoteLLM):
             "tool_choice": tool_choice,
             "gemini_tools": gemini_tools,
             "cached_content": cached_content,
-            **(extra_kwargs or {}),
+            **mapping("extra_kwargs", extra_kwargs or None),
         }
         self.drop_params = drop_params
         self.url_mode = url_mode
@@ -168,7 +165,6 @@ class GeminiLLM(RemoteLLM):
         super().__init__(service, conn_options=conn_options or _patience(model, self._options), transport=transport)
         self.caches = service.caches
         self._dialect = Dialect(ids=self.place.ids, signed=is_three(model))
-        self._typed: OrderedDict[int, tuple[Any, Content | JSON]] = OrderedDict()
         self._warned = False
 
     @property
@@ -205,7 +201,8 @@ class GeminiLLM(RemoteLLM):
             "cached_content": cached_content,
             "gemini_tools": gemini_tools,
         }
-        extra = {**(extra_kwargs or {}), **{name: value for name, value in more.items() if value is not None}}
+        named = {name: value for name, value in more.items() if value is not None}
+        extra = mapping("extra_kwargs", extra_kwargs or None) | named
         return super().chat(
             chat_ctx=chat_ctx,
             tools=cast(Any, tools),
@@ -333,7 +330,7 @@ class GeminiLLM(RemoteLLM):
             for part in item.content:
                 if isinstance(part, str):
                     continue
-                known = self._known(part)
+                known = self.typed(part)
                 wire = self._without_bytes(known)
                 if wire is not None:
                     made[id(part)] = wire
@@ -347,17 +344,6 @@ class GeminiLLM(RemoteLLM):
             for key, each in zip(loading, loaded, strict=True):
                 made[key] = {"inlineData": {"mimeType": each.mime_type, "data": base64_of(each)}}
         return made
-
-    def _known(self, part: Any) -> Content | JSON:
-        """A part as an object; of a dictionary the same one each time, for it keeps what was fetched."""
-        if not isinstance(part, dict):
-            return files.typed(part)
-        kept = self._typed.get(id(part))
-        if kept is None or kept[0] != part:
-            kept = self._typed[id(part)] = (dict(part), files.typed(part))
-            if len(self._typed) > MOST_PARTS:
-                self._typed.popitem(last=False)
-        return kept[1]
 
     def _without_bytes(self, part: Content | JSON) -> JSON | None:
         """What needs no bytes; None for what does.

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent_runtime.errors import UsageError
-from agent_runtime.providers.ranges import mapping, number, one_of, stops, whole
+from agent_runtime.providers import ranges
+from agent_runtime.providers.ranges import flag, mapping, number, one_of, stops, whole
 from agent_runtime.providers.schemas import for_gemini, response_schema
 
 JSON = dict[str, Any]
@@ -44,9 +45,10 @@ BUDGETS: dict[str, Budget] = {
 """By the beginning of the model's name, the longer first."""
 
 NOT_GEMINIS = frozenset(
-    "logit_bias user store metadata prediction service_tier web_search_options prompt_cache_key verbosity".split()
+    "logit_bias user store metadata prediction service_tier web_search_options prompt_cache_key verbosity "
+    "add_generation_prompt continue_final_message".split()
 )
-"""Parameters of OpenAI's chat completions that Gemini has nothing for."""
+"""Parameters of OpenAI's chat completions, and of servers that speak it, that Gemini has nothing for."""
 
 _GENERATION = re.compile(r"gemini-(\d+(?:\.\d+)?)")
 _CAMEL = re.compile(r"_([a-z0-9])")
@@ -123,9 +125,12 @@ def options(model: str, given: Mapping[str, Any], *, over: Options | None = None
     Raises:
         UsageError: a value is out of its range, or Gemini has no such parameter.
     """
+    given = {name: value for name, value in given.items() if value is not None}
+    ranges.check(given | mapping("extra_body", given.get("extra_body")), in_one_piece=True)
+    ranges.check_patience(given)
     read = Options()
     for name, value in given.items():
-        if value is None or name == "stream_options":
+        if name == "stream_options":
             continue
         if name in NOT_GEMINIS:
             if drop_params:
@@ -174,7 +179,7 @@ def _stop(options: Options, model: str, name: str, value: Any) -> None:
 
 
 def _logprobs(options: Options, model: str, name: str, value: Any) -> None:
-    options.config["responseLogprobs"] = one_of(name, value, (True, False))
+    options.config["responseLogprobs"] = flag(name, value)
 
 
 def _effort(options: Options, model: str, name: str, value: Any) -> None:
@@ -312,13 +317,13 @@ def _extra_headers(options: Options, model: str, name: str, value: Any) -> None:
 
 
 def _tools(options: Options, model: str, name: str, value: Any) -> None:
-    options.functions.extend(value)
+    options.functions.extend(ranges.tools(value))
 
 
 def _choice(options: Options, model: str, name: str, value: Any) -> None:
     if isinstance(value, Mapping) and "function" not in value and "name" in value:  # the old function_call
         value = {"type": "function", "function": {"name": value["name"]}}
-    options.tool_choice = value
+    options.tool_choice = ranges.tool_choice(name, value)
 
 
 def _format(options: Options, model: str, name: str, value: Any) -> None:
@@ -326,11 +331,11 @@ def _format(options: Options, model: str, name: str, value: Any) -> None:
 
 
 def _stream(options: Options, model: str, name: str, value: Any) -> None:
-    options.stream = one_of(name, value, (True, False))
+    options.stream = flag(name, value)
 
 
 def _parallel(options: Options, model: str, name: str, value: Any) -> None:
-    options.one_call = not one_of(name, value, (True, False))
+    options.one_call = not flag(name, value)
 
 
 def _schema(options: Options, model: str, name: str, value: Any) -> None:

@@ -38,17 +38,22 @@ class Tools:
         """
         for tool in given:
             if isinstance(tool, FunctionTool):
-                self.declarations[tool.name] = declaration(tool.name, tool.description, tool.parameters)
+                self._declare(tool.name, declaration(tool.name, tool.description, tool.parameters))
             elif isinstance(tool, ProviderTool):
                 self._add_googles(tool)
-            elif hasattr(tool, "function_tools"):  # a ToolContext
-                self.add(tool.function_tools.values())
             elif isinstance(tool, Mapping):
                 self._add_dictionary(tool)
             else:
                 raise UsageError(
                     f"{tool!r} is no tool; give a function with @function_tool, or {{'googleSearch': {{}}}}."
                 )
+
+    def _declare(self, name: str, made: JSON) -> None:
+        if name in self.declarations:
+            raise UsageError(
+                f"There are two tools '{name}'; give one of them another name, as in @function_tool(name=...)."
+            )
+        self.declarations[name] = made
 
     def _add_googles(self, tool: ProviderTool) -> None:
         if tool.provider not in PROVIDERS:
@@ -64,11 +69,12 @@ class Tools:
             name = function.get("name")
             if not isinstance(name, str) or not name:
                 raise UsageError(f"A tool has no name: {str(dict(tool))[:80]}")
-            self.declarations[name] = declaration(name, function.get("description") or "", function.get("parameters"))
+            self._declare(name, declaration(name, function.get("description") or "", function.get("parameters")))
             return
         declared = tool.get("functionDeclarations") or tool.get("function_declarations")
         if declared is not None:  # in Gemini's own words
-            self.declarations.update({str(each["name"]): dict(each) for each in declared})
+            for each in declared:
+                self._declare(str(each["name"]), dict(each))
         elif len(tool) == 1 and "type" not in tool:
             ((name, told),) = tool.items()
             self.googles.append({camel(str(name)): cameled(told or {})})
@@ -100,20 +106,14 @@ class Tools:
         """``functionCallingConfig``; None where there is nothing to choose.
 
         Raises:
-            UsageError: the one that is wanted is not among them.
+            UsageError: the one that is wanted is not among them. What else it may be, `options` has seen to.
         """
         if wanted is None or not self.declarations:
             return None
         modes = {"auto": "AUTO", "required": "ANY", "none": "NONE"}
         if isinstance(wanted, str) and wanted in modes:
             return {"mode": modes[wanted]}
-        function = wanted.get("function") if isinstance(wanted, Mapping) else None
-        name = function.get("name") if isinstance(function, Mapping) else None
-        if not isinstance(name, str):
-            raise UsageError(
-                f"tool_choice is {wanted!r}; it is 'auto', 'required', 'none', or "
-                "{'type': 'function', 'function': {'name': ...}}."
-            )
+        name = wanted["function"]["name"]
         if name not in self.declarations:
             raise UsageError(f"tool_choice names the tool '{name}'; there are {', '.join(self.declarations)}.")
         return {"mode": "ANY", "allowedFunctionNames": [name]}

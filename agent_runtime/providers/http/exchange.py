@@ -83,7 +83,9 @@ class Request:
             return f"{_MARK}{len(verbatim)}"
 
         try:
-            text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), sort_keys=in_order, default=mark)
+            text = json.dumps(
+                body, ensure_ascii=False, separators=(",", ":"), sort_keys=in_order, default=mark, allow_nan=False
+            )
         except (TypeError, ValueError, RecursionError) as error:
             raise UsageError(
                 f"A parameter of the request cannot be written as JSON ({error}); give plain values."

@@ -172,6 +172,7 @@ class OpenAILLM(RemoteLLM):
         """Layers of parameters, the later ones over the earlier."""
         parameters = Parameters.of(*self.parameters)
         check({**parameters.body, **parameters.extra_body})
+        ranges.check_patience(parameters.body)
         check_words(parameters.body, self.row)
         as_headers(parameters.extra_headers)
         self._allow_private = allow_private
@@ -187,7 +188,11 @@ class OpenAILLM(RemoteLLM):
     async def request(self, asked: Asked) -> Request:
         parameters = Parameters.of(*self.parameters, asked.extra_kwargs)
         loaded = await load_parts(
-            asked.chat_ctx, row=self.row, connections=self.connections, allow_private=self._allow_private
+            asked.chat_ctx,
+            row=self.row,
+            connections=self.connections,
+            typing=self.typed,
+            allow_private=self._allow_private,
         )
         told = messages(asked.chat_ctx, row=self.row, loaded=loaded)
         drawn = draw(asked, parameters, row=self.row, model=self.model, messages=told)

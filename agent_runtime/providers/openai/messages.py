@@ -23,7 +23,8 @@ from agent_runtime.chat import (
 )
 from agent_runtime.content import AudioContent, Content, FileContent, ImageContent, Loaded, TextContent
 from agent_runtime.errors import UsageError
-from agent_runtime.providers.inlined import as_given, base64_of, data_uri
+from agent_runtime.providers.inlined import base64_of, data_uri, is_large
+from agent_runtime.providers.parts import Typing, load_all, typed
 from agent_runtime.providers.turns import EMPTY, GO_ON
 
 if TYPE_CHECKING:
@@ -51,7 +52,12 @@ def messages(
 
 
 async def load_parts(
-    chat_ctx: ChatContext, *, row: "ServiceRow", connections: "Transport", allow_private: bool = False
+    chat_ctx: ChatContext,
+    *,
+    row: "ServiceRow",
+    connections: "Transport",
+    typing: Typing = typed,
+    allow_private: bool = False,
 ) -> dict[int, Loaded]:
     """The bytes of what has to be sent, by the `id` of the part.
 
@@ -67,9 +73,7 @@ async def load_parts(
     ]
     if not parts:
         return {}
-    from agent_runtime.providers.parts import load_all, typed
-
-    wanted = {id(part): known for part in parts if _is_sent(known := typed(part), row)}
+    wanted = {id(part): known for part in parts if _is_sent(known := typing(part), row)}
     client = await connections.client()
     found = await load_all([*wanted.values()], client=client, allow_private=allow_private)
     return dict(zip(wanted, found, strict=True))
@@ -78,7 +82,7 @@ async def load_parts(
 def _is_sent(part: Content | JSON, row: "ServiceRow") -> bool:
     """Whether the bytes of a part go into the request, and have to be had first."""
     if isinstance(part, ImageContent):
-        is_uri = isinstance(part.image, str) and part.image.startswith("data:")
+        is_uri = isinstance(part.image, str) and part.image.startswith("data:") and not is_large(part.image)
         return not is_uri and not (part.url is not None and row.image_urls)
     if isinstance(part, FileContent):
         return part.uri is None or not row.file_uris
@@ -224,8 +228,6 @@ def _content(parts: Sequence[ChatContent], row: "ServiceRow", loaded: Mapping[in
     texts = [part for part in parts if isinstance(part, str)]
     if len(texts) == len(parts):
         return _joined(texts)
-    from agent_runtime.providers.parts import typed
-
     known = [(typed(part), loaded.get(id(part))) for part in parts]
     made = [_part(part, bytes_, row) for part, bytes_ in known]
     told = [each for each in made if each is not None]
@@ -295,7 +297,7 @@ def _input_audio(kind: str, loaded: Loaded) -> JSON:
 def _image_url(part: ImageContent, loaded: Loaded | None) -> Any:
     if loaded is not None:
         return data_uri(loaded)
-    return as_given(part.image) if isinstance(part.image, str) else part.image
+    return part.image
 
 
 # Services that insist on turns

@@ -6,7 +6,7 @@ is known to be refused by a model (`services.toml`) is left out, renamed or brou
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import ref
@@ -17,7 +17,7 @@ from agent_runtime.providers.openai import services
 from agent_runtime.providers.openai.services import ServiceRow
 from agent_runtime.providers.remote import Asked
 from agent_runtime.providers.schemas import ResponseSchema, loose, response_schema, strict_or_loose
-from agent_runtime.tools import FunctionTool, ProviderTool, ToolContext
+from agent_runtime.tools import FunctionTool, ProviderTool
 from agent_runtime.types import NOT_GIVEN
 
 JSON = dict[str, Any]
@@ -92,6 +92,7 @@ def draw(asked: Asked, parameters: Parameters, *, row: ServiceRow, model: str, m
     given: JSON = {"tool_choice": asked.tool_choice, "parallel_tool_calls": asked.parallel_tool_calls}
     chosen |= {name: value for name, value in given.items() if value is not None and value is not NOT_GIVEN}
     check({**chosen, **parameters.extra_body}, messages)
+    ranges.check_patience(chosen)
     check_words(chosen, row)
     drawn = Drawn({"model": model})
     tools = _tools(asked.tools, raw_tools, row, drawn.notes)
@@ -132,19 +133,13 @@ def _is_whole(low: int, high: int | None = None) -> Callable[[str, Any], object]
     return is_whole
 
 
-def _is_bool(name: str, value: Any) -> None:
-    if not isinstance(value, bool):
-        raise UsageError(f"{name} is {value!r}; it is True or False.")
-
-
 def _is_text(name: str, value: Any) -> None:
     if not isinstance(value, str) or not value:
         raise UsageError(f"{name} is {value!r}; it is a text that is not empty.")
 
 
 def _is_stop(name: str, value: Any) -> None:
-    if not ranges.stops(name, value, MOST_STOPS, blank=True):
-        raise UsageError(f"{name} is {value!r}; name a text in it, or leave it out.")
+    ranges.stops(name, value, MOST_STOPS, blank=True)
 
 
 def _is_metadata(name: str, value: Any) -> None:
@@ -169,18 +164,6 @@ def _is_logit_bias(name: str, value: Any) -> None:
             )
 
 
-def _is_tool_choice(name: str, value: Any) -> None:
-    if isinstance(value, Mapping):
-        function = value.get("function")
-        if isinstance(function, Mapping) and isinstance(function.get("name"), str):
-            return
-    elif value in ("auto", "required", "none"):
-        return
-    raise UsageError(
-        f"{name} is {value!r}; it is 'auto', 'required', 'none' or {{'type': 'function', 'function': {{'name': ...}}}}."
-    )
-
-
 _CHECKS: Mapping[str, Callable[[str, Any], object]] = {
     "temperature": _is_number(0, 2),
     "top_p": _is_number(0, 1),
@@ -191,16 +174,12 @@ _CHECKS: Mapping[str, Callable[[str, Any], object]] = {
     "seed": _is_whole(-(2**63), 2**63 - 1),
     "stop": _is_stop,
     "n": _is_whole(1, MOST_CHOICES),
-    "logprobs": _is_bool,
+    "logprobs": ranges.flag,
     "top_logprobs": _is_whole(0, 20),
     "logit_bias": _is_logit_bias,
-    "parallel_tool_calls": _is_bool,
     "tools": lambda _, value: _raw_tools(value),
-    "tool_choice": _is_tool_choice,
-    "add_generation_prompt": _is_bool,
-    "continue_final_message": _is_bool,
     "reasoning_effort": _is_text,
-    "store": _is_bool,
+    "store": ranges.flag,
     "user": _is_text,
     "service_tier": _is_text,
     "metadata": _is_metadata,
@@ -225,28 +204,16 @@ def check(chosen: Mapping[str, Any], messages: Sequence[JSON] = ()) -> None:
         if name in _CHECKS:
             _CHECKS[name](name, value)
         _check_json(name, value)
-    if "messages" in chosen or chosen.get("stream", True) is not True:
-        raise UsageError(
-            "messages and stream cannot be given: the messages are those of chat_ctx, and answers are streamed."
-        )
-    if "model" in chosen:
-        raise UsageError(
-            f"model is {chosen['model']!r} among the parameters; give it to the model itself, by whose name it is billed."
-        )
+    ranges.check(chosen)
     if all(chosen.get(name) is not None for name in _ONE_LIMIT):
         raise UsageError("max_tokens and max_completion_tokens are both given; keep max_completion_tokens.")
     if chosen.get("top_logprobs") is not None and chosen.get("logprobs") is not True:
         raise UsageError(f"top_logprobs is {chosen['top_logprobs']}, without logprobs; set logprobs=True besides.")
-    if chosen.get("continue_final_message"):
-        if chosen.get("add_generation_prompt"):
-            raise UsageError(
-                "continue_final_message and add_generation_prompt are both True; leave add_generation_prompt out."
-            )
-        if messages and messages[-1]["role"] != "assistant":
-            raise UsageError(
-                "continue_final_message is True, but the last message is not the assistant's; "
-                "add the beginning of the answer as a message of the assistant."
-            )
+    if chosen.get("continue_final_message") and messages and messages[-1]["role"] != "assistant":
+        raise UsageError(
+            "continue_final_message is True, but the last message is not the assistant's; "
+            "add the beginning of the answer as a message of the assistant."
+        )
 
 
 def check_words(chosen: Mapping[str, Any], row: ServiceRow) -> None:
@@ -302,18 +269,7 @@ def _raw_tool(tool: Mapping[str, Any]) -> JSON:
 
 def _tools(given: Any, raw_tools: Sequence[JSON], row: ServiceRow, notes: list[str]) -> list[JSON]:
     """The tools of a request, in any form in which they are given, as they are sent."""
-    if isinstance(given, ToolContext):
-        given = given.all_tools
-    if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
-        raise UsageError(f"tools is {given!r:.80}; it is a list of tools.")
-    made = [*(_tool(tool, row, notes) for tool in given), *raw_tools]
-    names = [tool["function"]["name"] for tool in made if "function" in tool]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise UsageError(
-            f"There are two tools '{twice}'; give one of them another name, as in @function_tool(name=...)."
-        )
-    return made
+    return [_tool(tool, row, notes) for tool in ranges.tools([*ranges.tools(given), *raw_tools])]
 
 
 def _tool(tool: Any, row: ServiceRow, notes: list[str]) -> JSON:
@@ -321,9 +277,7 @@ def _tool(tool: Any, row: ServiceRow, notes: list[str]) -> JSON:
         return _function(tool, row, notes)
     if isinstance(tool, ProviderTool):
         return _provider_tool(tool, row)
-    if isinstance(tool, Mapping):
-        return _raw_tool(tool)
-    raise UsageError(f"{tool!r:.80} is no tool; put @function_tool above the function.")
+    return _raw_tool(tool)
 
 
 _described: dict[tuple[int, bool], tuple["ref[FunctionTool]", JSON, str]] = {}

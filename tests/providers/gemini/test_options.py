@@ -205,11 +205,15 @@ def test_d4_a_value_out_of_its_range_is_refused(given: dict[str, Any], said: str
         config(**given)
 
 
+SEARCH: dict[str, Any] = {"googleSearch": {}}
+PLACES: dict[str, Any] = {"googleMaps": {}}
+
+
 def test_what_is_asked_for_now_counts_before_what_was_asked_for_before() -> None:
-    first = options(FLASH, {"max_output_tokens": 100, "temperature": 1, "tool_choice": "auto", "tools": [1]})
-    both = options(FLASH, {"max_tokens": 5, "tools": [2]}, over=first)
+    first = options(FLASH, {"max_output_tokens": 100, "temperature": 1, "tool_choice": "auto", "tools": [SEARCH]})
+    both = options(FLASH, {"max_tokens": 5, "tools": [PLACES]}, over=first)
     assert both.config == {"maxOutputTokens": 5, "temperature": 1}
-    assert (both.tool_choice, both.functions) == ("auto", [1, 2])
+    assert (both.tool_choice, both.functions) == ("auto", [SEARCH, PLACES])
     assert options(FLASH, {"top_logprobs": 2}, over=options(FLASH, {"logprobs": True})).config["logprobs"] == 2
 
 
