@@ -77,6 +77,9 @@ def __getattr__(name: str) -> Any:
 
     home = _HOMES.get(name)
     if home is None:
+        foreign = importlib.import_module("agent_runtime.livekit_names")
+        if name in foreign.INSTEAD:  # no AttributeError: `from agent_runtime import X` would hide what it says
+            raise ImportError(f"agent_runtime has no {name!r}: {foreign.INSTEAD[name]}", name="agent_runtime")
         raise AttributeError(f"module 'agent_runtime' has no attribute {name!r}")
     if not home:
         return importlib.import_module(f"agent_runtime.{name}")

@@ -1,7 +1,10 @@
 """An agent: instructions, tools, hooks, and the nodes of the pipeline, each of which can be overridden."""
 
+import contextlib
+import functools
+import inspect
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine, Iterator, Sequence
 from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +15,7 @@ from agent_runtime.inference.descriptor import Kind, check_name, parse
 from agent_runtime.llm import LLM, ChatChunk
 from agent_runtime.nodes import default as _default_nodes
 from agent_runtime.stt import SpeechEvent
-from agent_runtime.tools import Tool, ToolContext, find_function_tools
+from agent_runtime.tools import Tool, ToolContext, exit_refused, find_function_tools
 from agent_runtime.tts import TTS
 from agent_runtime.types import NOT_GIVEN, ModelSettings, NotGivenOr
 
@@ -31,6 +34,9 @@ class Agent:
             (`ProviderTool`).
         llm, tts: this agent's own; left out: the session's; None: none.
         allow_interruptions: whether its speeches may be interrupted, unless a speech says otherwise.
+
+    Raises:
+        UsageError: a hook is no coroutine function or takes other arguments, or a tool is none.
     """
 
     class default:  # noqa: N801  # the name its users know
@@ -52,6 +58,7 @@ class Agent:
         tts: NotGivenOr[TTS | str | None] = NOT_GIVEN,
         allow_interruptions: bool = True,
     ) -> None:
+        _check_hooks(self)
         self._instructions = instructions
         self._id = id or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
         self._chat_ctx = chat_ctx.copy() if chat_ctx is not None else ChatContext.empty()
@@ -170,6 +177,67 @@ class Agent:
         self._chat_ctx = chat_ctx.copy()
 
 
+class _NotYet:
+    """Stands in the class for what `Agent.__init__` gives every agent, and says so where it was not called."""
+
+    def __get__(self, agent: Agent | None, kind: type[Agent]) -> object:
+        if agent is None:
+            return self
+        raise UsageError(f"{kind.__name__}.__init__ has not called super().__init__(instructions=...); call it first.")
+
+
+for _name in ("_instructions", "_id", "_chat_ctx", "_tools", "_given_llm", "_given_tts", "_session"):
+    setattr(Agent, _name, _NotYet())
+
+
+def check_may_join(agent: object, session: "AgentSession[Any]", what: str) -> None:
+    """Refuse what is no agent, and one that speaks in another session: its hooks and tools would act on the wrong call."""
+    if not isinstance(agent, Agent):
+        raise UsageError(f"{what} takes an Agent, not {agent!r}.")
+    if agent._session is not None and agent._session is not session and not agent._session._finished:
+        raise UsageError(f"The agent '{agent.id}' speaks in another session; make an agent of its own for each.")
+
+
+_HOOKS = {"on_enter": (), "on_exit": (), "on_user_turn_completed": ("turn_ctx", "new_message")}
+
+
+def _check_hooks(agent: Agent) -> None:
+    """Here and not in the call, where what they miss would be told as Python tells it."""
+    for name, arguments in _HOOKS.items():
+        hook = getattr(agent, name)
+        if getattr(hook, "__func__", None) is getattr(Agent, name):
+            continue
+        asked = f"'async def {name}({', '.join(('self', *arguments))})'"
+        what = f"{type(agent).__name__}.{name}"
+        written = inspect.unwrap(hook)
+        if inspect.isroutine(written) and not inspect.iscoroutinefunction(written):
+            raise UsageError(f"{what} is no coroutine function; write {asked}.")
+        try:
+            inspect.signature(hook).bind(*arguments)
+        except TypeError as error:
+            raise UsageError(f"{what} cannot be called with what it is given ({error}); write {asked}.") from None
+
+
+@contextlib.contextmanager
+def _no_exit() -> Iterator[None]:
+    try:
+        yield
+    except SystemExit as error:  # in a task it would end the loop under everybody's feet
+        raise exit_refused(error) from error
+
+
+def staying(hook: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Coroutine[Any, Any, None]]:
+    """The hook, but where it calls `sys.exit` it fails, and the process goes on."""
+
+    @functools.wraps(hook)
+    async def run(*args: object) -> None:
+        with _no_exit():
+            await hook(*args)
+
+    run.__self__ = getattr(hook, "__self__", None)  # type: ignore[attr-defined]  # whose it is, as of a method
+    return run
+
+
 def call_node(node: Callable[..., object], *args: object) -> AsyncGenerator[Any]:
     """What a node gives, as one stream: an async iterable, a coroutine of one, a single value, or None for nothing.
 
@@ -186,34 +254,36 @@ def call_node(node: Callable[..., object], *args: object) -> AsyncGenerator[Any]
 def _called(node: Callable[..., object], *args: object) -> AsyncGenerator[Any]:
     try:
         result = node(*args)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         result = _failed(error)
-    if isinstance(result, AsyncGeneratorType):
+    is_default = getattr(node, "__func__", None) is getattr(Agent, getattr(node, "__name__", ""), node)
+    if isinstance(result, AsyncGeneratorType) and is_default:
         return result
     return _stream(result)
 
 
-async def _failed(error: Exception) -> None:
+async def _failed(error: BaseException) -> None:
     raise error
 
 
 async def _stream(result: object) -> AsyncGenerator[Any]:
-    if isinstance(result, Awaitable):
-        result = await result
-    if result is None:
-        return
-    if isinstance(result, GeneratorType):
-        for item in result:
-            yield item
-        return
-    if isinstance(result, AsyncIterable):
-        items = aiter(result)
-        try:
-            async for item in items:
+    with _no_exit():
+        if isinstance(result, Awaitable):
+            result = await result
+        if result is None:
+            return
+        if isinstance(result, GeneratorType):
+            for item in result:
                 yield item
-        finally:
-            close = getattr(items, "aclose", None)
-            if close is not None:  # the node ends here and now, not when it is collected
-                await close()
-    else:
-        yield result
+            return
+        if isinstance(result, AsyncIterable):
+            items = aiter(result)
+            try:
+                async for item in items:
+                    yield item
+            finally:
+                close = getattr(items, "aclose", None)
+                if close is not None:  # the node ends here and now, not when it is collected
+                    await close()
+        else:
+            yield result

@@ -4,6 +4,7 @@ import argparse
 import atexit
 import contextlib
 import importlib.util
+import inspect
 import io
 import os
 import signal
@@ -59,10 +60,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run_app(server: "AgentServer") -> NoReturn:
     """Run the command line for the script that calls this, and exit."""
     if _loading:
+        _check_server(server)
         raise _AppGiven(server)
     with _signals(last=True):
-        status = _guarded(_run, sys.argv[1:], server)
+        status = _guarded(_run_server, sys.argv[1:], server)
     sys.exit(status)
+
+
+def _run_server(argv: list[str], server: "AgentServer | None") -> int:
+    _check_server(server)
+    return _run(argv, server)
+
+
+def _check_server(server: object) -> None:
+    from agent_runtime.worker.server import AgentServer
+
+    if not isinstance(server, AgentServer):
+        given = f"the function '{server.__name__}'" if inspect.isfunction(server) else repr(server)
+        raise UsageError(
+            f"cli.run_app() takes an AgentServer, not {given}; write server = AgentServer(), "
+            "@server.rtc_session() above the entrypoint, and cli.run_app(server)."
+        )
 
 
 _loading: list[Path] = []

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from agent_runtime import clock
-from agent_runtime.agent import Agent
+from agent_runtime.agent import Agent, staying
 from agent_runtime.chat import AgentHandoff
 from agent_runtime.reply import Request
 
@@ -28,12 +28,18 @@ class HandOvers:
         self._door = asyncio.Lock()
 
     def to(self, agent: Agent, *, reply: bool = False) -> None:
-        """Let `agent` speak from here on. With `reply`, it answers what is open if its on_enter says nothing."""
+        """Let `agent` speak from here on. With `reply`, it answers what is open if its on_enter says nothing.
+
+        Raises:
+            UsageError: its `__init__` has not called that of `Agent`.
+        """
+        _ = agent.id  # here, where whoever hands it over can be told
         self.open += 1
         self._conversation.spawn(self._change(agent, reply), name="hand-over")
 
     async def hook(self, hook: Callable[[], Coroutine[Any, Any, None]], what: str) -> None:
         """Call a hook of an agent; one that raises is an event."""
+        hook = staying(hook)
         try:
             recorder = self._conversation.session.recorder
             await (hook() if recorder is None else recorder.hook(hook))

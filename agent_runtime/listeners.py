@@ -51,10 +51,9 @@ class Listeners:
             raise UsageError(
                 f"The callback for {event!r} is a coroutine function; start a task in a plain one instead."
             )
-        if event not in NAMES:
-            near = difflib.get_close_matches(event, NAMES, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else "See docs/writing-an-agent.md for their names."
-            raise UsageError(f"A session has no event {event!r}. {hint}")
+        if not callable(callback):
+            raise UsageError(f"on({event!r}, ...) takes a function that is given the event, not {callback!r}.")
+        _check(event)
         if event in self._callbacks:
             self._callbacks[event].append(callback)
             return
@@ -62,6 +61,7 @@ class Listeners:
         self._subscribe()
 
     def remove(self, event: str, callback: Callback) -> None:
+        _check(event)
         if callback in self._callbacks.get(event, []):
             self._callbacks[event].remove(callback)
 
@@ -83,3 +83,10 @@ class Listeners:
                     continue  # one that fails on errors would be told of its own for ever
                 name = getattr(callback, "__name__", repr(callback))
                 self._failed(f"The callback {name!r} for {event.type!r}", error)
+
+
+def _check(event: str) -> None:
+    if event not in NAMES:
+        near = difflib.get_close_matches(event, NAMES, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else "See docs/writing-an-agent.md for their names."
+        raise UsageError(f"A session has no event {event!r}. {hint}")

@@ -109,8 +109,8 @@ class Listening:
             try:
                 async for event in node:
                     heard = True
-                    self._failures = 0
-                    self._transcribed(event)
+                    if self._transcribed(event):
+                        self._failures = 0
                 if self._next is None and self._ear.ended:
                     return
                 if self._next is None:
@@ -127,15 +127,18 @@ class Listening:
             finally:
                 await node.aclose()
 
-    def _transcribed(self, event: SpeechEvent | str) -> None:
+    def _transcribed(self, event: SpeechEvent | str) -> bool:
+        """Tell of a reading; whether there are words in it."""
         now = clock.now()
         if isinstance(event, str):
             ignored = self._ignores(event, "en", now)
             self._post(events.UserInputTranscribed(at=now, transcript=event, is_final=True, ignored=ignored))
-            return
+            return bool(event.strip())
+        if not isinstance(event, SpeechEvent):
+            raise TypeError(f"it gave {event!r}; a recogniser gives SpeechEvents, or texts as finals")
         is_final = event.type == SpeechEventType.FINAL_TRANSCRIPT
         if not is_final and event.type != SpeechEventType.INTERIM_TRANSCRIPT:
-            return
+            return False
         best = event.alternatives[0] if event.alternatives else None
         text = best.text.strip() if best is not None else ""
         language = best.language if best is not None else "en"
@@ -149,3 +152,4 @@ class Listening:
                 confidence=best.confidence if best is not None else None,
             )
         )
+        return bool(text)

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agent_runtime import clock
-from agent_runtime.agent import Agent, call_node
+from agent_runtime.agent import Agent, call_node, staying
 from agent_runtime.audio.frame import AudioFrame
 from agent_runtime.channels import Channel
 from agent_runtime.chat import ChatContext, ChatMessage, FunctionCall, FunctionCallOutput
@@ -73,6 +73,13 @@ class Request:
             raise UsageError(f"say() takes a text or an async iterable of texts, not {text!r}.")
         if message is not None and not isinstance(message, ChatMessage):
             raise UsageError(f"generate_reply(user_input=...) takes a text or a ChatMessage, not {message!r}.")
+        if self.instructions is not None and not isinstance(self.instructions, str):
+            raise UsageError(f"generate_reply(instructions=...) takes a text, not {self.instructions!r}.")
+        if isinstance(self.tool_choice, str) and self.tool_choice not in ("auto", "required", "none"):
+            raise UsageError(
+                f"tool_choice is {self.tool_choice!r}; it is 'auto', 'required', 'none', or names a tool: "
+                '{"type": "function", "function": {"name": "..."}}.'
+            )
 
     @property
     def is_said_as_it_stands(self) -> bool:
@@ -255,7 +262,7 @@ class Reply:
         if message is not None and request.is_turn and has_turn_hook(agent):
             late = self._conversation.watch("hook", HOOK_STALL_S)
             try:
-                hook, recorder = agent.on_user_turn_completed, self._conversation.session.recorder
+                hook, recorder = staying(agent.on_user_turn_completed), self._conversation.session.recorder
                 await (hook(ctx, message) if recorder is None else recorder.hook(hook, ctx, message))
             except StopResponse:
                 self._conversation.speeches.drop_user_message(self)
@@ -314,7 +321,8 @@ class Reply:
                         raise _TooManySteps(tool_calls[0].name, self._conversation.max_tool_steps)
                     for call in map(self._conversation.tools.numbered, tool_calls):
                         calls.append(_Call(call, self._start_tool(call, step)))  # noqa: PERF401  # kept where one fails
-                    deadline.restart()
+                    if content or tool_calls or extra:
+                        deadline.restart()
             if first and not step and type(agent).llm_node is Agent.llm_node and not self.is_ahead:
                 self._conversation.fell_short("llm", f"The language model of '{agent.id}' gave an empty answer.")
                 self._apologize(group, step)
@@ -436,9 +444,9 @@ class Reply:
         finally:
             utterance.finish(broken=broken)
             await frames.aclose()
+        await text.drain()
         if not broken and utterance.is_mute:
             self._conversation.fell_short("tts", f"The synthesiser of '{self.agent.id}' gave no sound for its text.")
-        await text.drain()
 
     def _note_first(self, frame: AudioFrame) -> None:
         if frame.data:
@@ -467,7 +475,8 @@ class Reply:
         pieces: list[str] = []
         try:
             async for piece in text:
-                pieces.append(piece)  # noqa: PERF401  # what came before a failure is kept
+                pieces.append(piece)  # what came before a failure is kept
+                spoken.utterance.given(piece)
         except Exception as error:
             self._text_failed(error)
         if spoken.captioning is not None:
@@ -535,9 +544,9 @@ class _Watched:
             self.deadline.restart()
 
     async def drain(self) -> None:
-        """Take what the node left, so that the model behind it is not held back for ever."""
-        async for _ in self._text:
-            pass
+        """Take what the node left, so that the model behind it is not held back for ever; nobody will hear it."""
+        async for piece in self._text:
+            self._say(piece)
 
 
 def has_turn_hook(agent: Agent) -> bool:

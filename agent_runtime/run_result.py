@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Self
 
 from agent_runtime.chat import AgentHandoff, ChatItem, ChatMessage, FunctionCall, FunctionCallOutput
+from agent_runtime.errors import UsageError
 from agent_runtime.events import ConversationItemAdded, Event
 from agent_runtime.speech import SpeechHandle
 from agent_runtime.trace.log import EventLog
@@ -24,6 +25,8 @@ class RunResult:
     """
 
     def __init__(self, log: EventLog, *, user_input: str, idle: Callable[[], Awaitable[None]]) -> None:
+        if not isinstance(user_input, str):
+            raise UsageError(f"run(user_input=...) takes a text, not {user_input!r}.")
         self.user_input = user_input
         self.events: list[ChatItem] = []
         self._idle = idle

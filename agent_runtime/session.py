@@ -9,7 +9,7 @@ from typing import Any, Generic, Self
 
 from agent_runtime import clock, events
 from agent_runtime.advice import prewarm
-from agent_runtime.agent import Agent
+from agent_runtime.agent import Agent, check_may_join
 from agent_runtime.audio import resample
 from agent_runtime.audio.endpoints import AudioSink, AudioSource
 from agent_runtime.audio.frame import AudioFrame
@@ -34,7 +34,7 @@ from agent_runtime.trace.recorder import Recorder
 from agent_runtime.tts import TTS
 from agent_runtime.turns.detectors import TurnDetector
 from agent_runtime.turns.options import TurnHandling, TurnHandlingOptions
-from agent_runtime.types import NOT_GIVEN, NotGivenOr
+from agent_runtime.types import NOT_GIVEN, NotGivenOr, check_options
 from agent_runtime.vad import VAD
 
 APOLOGY = "Sorry, something went wrong. Please say that again."
@@ -80,12 +80,9 @@ class AgentSession(Generic[Userdata]):
         on_error: str | None = APOLOGY,
         budget: Budget | Mapping[str, Any] | None = None,
     ) -> None:
-        if isinstance(max_tool_steps, bool) or not isinstance(max_tool_steps, int) or max_tool_steps < 0:
-            raise UsageError(f"max_tool_steps is {max_tool_steps!r}; it takes a whole number from 0 on.")
+        check_options(max_tool_steps=max_tool_steps, user_away_timeout=user_away_timeout, on_error=on_error)
         self.max_tool_steps = max_tool_steps
         self.user_away_timeout = user_away_timeout
-        if on_error is not None and not isinstance(on_error, str):
-            raise UsageError(f"on_error is what is said where a model fails, a text or None, not {on_error!r}.")
         self.on_error, self.budget = on_error, Budget.of(budget)
         self.text_transform = compose(tts_text_transforms)
         """Makes what a phrase goes through before it is spoken: one for each utterance, as it may remember."""
@@ -226,12 +223,11 @@ class AgentSession(Generic[Userdata]):
             record: a file to keep the call on, for `agent-runtime replay`.
 
         Raises:
-            UsageError: it was started before, or `agent` is no Agent.
+            UsageError: it was started before, or `agent` is no Agent, or speaks in another session.
         """
         if self._main is not None or self._closed:
             raise UsageError("This session was started before, or closed; make a new AgentSession for a new call.")
-        if not isinstance(agent, Agent):
-            raise UsageError(f"start(agent=...) takes an Agent, not {agent!r}.")
+        check_may_join(agent, self, "start(agent=...)")
         if room is not None:
             attach = getattr(room, "attach", None)
             if attach is None:
@@ -446,6 +442,8 @@ class AgentSession(Generic[Userdata]):
 
         `priority`: what waits with a lower one is said later.
         """
+        if text is None:
+            raise UsageError("say() takes a text or an async iterable of texts, not None.")
         request = Request(text=text, audio=audio, add_to_chat_ctx=add_to_chat_ctx)
         return self._started_conversation.speeches.speak(
             "say",
@@ -528,8 +526,7 @@ class AgentSession(Generic[Userdata]):
     def update_agent(self, agent: Agent) -> None:
         """Let another agent speak from here on."""
         conversation = self._started_conversation
-        if not isinstance(agent, Agent):
-            raise UsageError(f"update_agent() takes an Agent, not {agent!r}.")
+        check_may_join(agent, self, "update_agent()")
         conversation.hand_overs.to(agent)
 
     def commit_user_turn(

@@ -75,6 +75,17 @@ class Signature:
         """Whether `parameters` is there already."""
         return "parameters" in self.__dict__
 
+    def takes_self(self, owner: type) -> bool:
+        """Whether the first parameter can be an object of `owner`: it says so, or has no type and another name."""
+        first = next(iter(inspect.signature(self._function).parameters.values()), None)
+        if first is None or first.kind in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD):
+            return False
+        untyped = first.annotation is inspect.Parameter.empty or first.kind is inspect.Parameter.VAR_POSITIONAL
+        if first.name == "self" or untyped:
+            return True
+        told = getattr(first.annotation, "__name__", str(first.annotation)).strip("'\"")
+        return told == "Self" or told in {kind.__name__ for kind in owner.__mro__}
+
     def bind(self, arguments: str) -> dict[str, Any]:
         """Turn the JSON text that a model wrote into keyword arguments of the annotated types.
 

@@ -249,10 +249,13 @@ class Speeches:
     def _cut(self, reply: Reply) -> None:
         playout = self._conversation.playout
         for spoken in reply.spoken:
+            utterance = spoken.utterance
             if playout is not None and not reply.is_ahead:
-                playout.cut(spoken.utterance)
-            else:
-                spoken.utterance.end(cut=True)
+                playout.cut(utterance)
+            elif not utterance.over.is_set():
+                utterance.end(cut=True)
+                if not reply.is_ahead:  # what was being written
+                    self.utterance_over(utterance, 0.0, utterance.heard(0), cut=True)
 
     def interrupt(self, *, force: bool) -> list[SpeechHandle]:
         """The application ends every speech that may be ended; the handles of those ended."""

@@ -22,6 +22,10 @@ TELLS_NOTHING = frozenset(
 """What is posted about something that other events have told already, or that changes neither state: no need to look."""
 
 
+_ROUNDS = 8
+"""How many rounds of the loop it has to be quiet: so many it takes until a hook that awaited a speech goes on, twice over."""
+
+
 class States:
     """Looks after each event, and posts what has changed.
 
@@ -73,7 +77,13 @@ class States:
 
     async def idle(self) -> None:
         """Wait until nobody speaks, nothing is due and no tool runs."""
-        while not self._is_idle() and not self._ended:
+        rounds = 0
+        while rounds < _ROUNDS and not self._ended:
+            if self._is_idle():
+                rounds += 1
+                await clock.sleep(0)
+                continue
+            rounds = 0
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
             await waiter

@@ -8,17 +8,16 @@ apart from the model, the exception that a broken tool raised. Only a cancellati
 
 import contextvars
 import inspect
-import json
 import re
-import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypedDict, overload
 
 from agent_runtime import clock
-from agent_runtime.content import CONTENT_TYPES, TextContent
+from agent_runtime.content import CONTENT_TYPES
 from agent_runtime.errors import UsageError
+from agent_runtime.results import as_text, elements, is_agent, plain
 from agent_runtime.signatures import (
     BadArguments,
     Signature,
@@ -273,6 +272,16 @@ class FunctionTool:
         """
         _ = self.description, self.parameters
 
+    def check_self(self) -> None:
+        """Raises:
+        UsageError: it is bound, but its function takes no `self`.
+        """
+        if self._instance is not None and not self._method.takes_self(type(self._instance)):
+            raise UsageError(
+                f"The tool '{self.name}' of {type(self._instance).__name__} takes no self; write "
+                f"'{self.__name__}(self, ...)', or put @staticmethod above @function_tool."
+            )
+
     @property
     def is_async(self) -> bool:
         return inspect.iscoroutinefunction(inspect.unwrap(self.function))
@@ -345,7 +354,11 @@ def function_tool(
 
 
 def find_function_tools(owner: object) -> list[FunctionTool]:
-    """The tools among the attributes of `owner`'s class, bound to it, in the order in which they were written."""
+    """The tools among the attributes of `owner`'s class, bound to it, in the order in which they were written.
+
+    Raises:
+        UsageError: one of them is a method without `self`.
+    """
     names = dict.fromkeys(name for kind in reversed(type(owner).__mro__) for name in vars(kind))
     found = []
     for name in names:
@@ -353,6 +366,7 @@ def find_function_tools(owner: object) -> list[FunctionTool]:
         if isinstance(inspect.getattr_static(owner, name, None), FunctionTool | staticmethod):
             tool = getattr(owner, name)
             if isinstance(tool, FunctionTool):
+                tool.check_self()
                 found.append(tool)
     return found
 
@@ -479,8 +493,16 @@ async def execute(tool: FunctionTool, call: CallLike, context: "RunContext[Any] 
         return ToolOutcome(output=error.message, is_error=True)
     except StopResponse:
         return ToolOutcome(reply_required=False)
+    except SystemExit as error:
+        return ToolOutcome(output=INTERNAL_ERROR, is_error=True, error=exit_refused(error))
     except Exception as error:
         return ToolOutcome(output=INTERNAL_ERROR, is_error=True, error=error)
+
+
+def exit_refused(error: BaseException) -> UsageError:
+    """For what tried to end the process from within a call: it would end the loop under everybody's feet."""
+    how = f"sys.exit({error.code!r}) was called" if isinstance(error, SystemExit) else "KeyboardInterrupt was raised"
+    return UsageError(f"{how}; end a call with session.shutdown(), or raise an error.")
 
 
 async def _call(tool: FunctionTool, arguments: dict[str, Any]) -> object:
@@ -496,6 +518,8 @@ def _caught(function: Callable[[], object]) -> tuple[Any, Exception | None]:
     # A future cannot carry every exception: a StopIteration would be lost on the way out of the thread.
     try:
         return function(), None
+    except (SystemExit, KeyboardInterrupt) as error:  # in a thread neither is a Ctrl-C
+        return None, exit_refused(error)
     except Exception as error:
         return None, error
 
@@ -505,62 +529,26 @@ def _outcome(tool: FunctionTool, value: object) -> ToolOutcome:
     if len(agents) > 1:
         raise UsageError(f"A tool can hand over to one agent, not to {len(agents)}.")
     agent = agents[0] if agents else None
-    result = _plain(results[0] if len(results) == 1 else results if results else None)
-    shown = next((each for each in _elements(result) if isinstance(each, CONTENT_TYPES)), None)
+    if agent is not None:
+        _ = agent.id  # raises where it was not made properly
+    result = plain(results[0] if len(results) == 1 else results if results else None)
+    shown = next((each for each in elements(result) if isinstance(each, CONTENT_TYPES)), None)
     if shown is not None:
         wrong = UsageError(
             f"The tool '{tool.name}' returned {type(shown).__name__}, but a tool gives text; a picture goes into the chat "
             "context, as with ctx.add_message(role='user', content=[...])."
         )
         return ToolOutcome(output=str(wrong), is_error=True, value=value, agent=agent, error=wrong)
-    return ToolOutcome(output=_as_text(result), value=value, agent=agent, reply_required=result is not None)
+    return ToolOutcome(output=as_text(tool.name, result), value=value, agent=agent, reply_required=result is not None)
 
 
-def _elements(result: object) -> Iterable[object]:
-    return result if isinstance(result, list | tuple) else (result,)
-
-
-def _plain(result: object) -> object:
-    """A result with the text of each `TextContent` in its place."""
-    if isinstance(result, list | tuple) and any(isinstance(each, TextContent) for each in result):
-        return [_plain(each) if isinstance(each, TextContent) else each for each in result]
-    return result.text if isinstance(result, TextContent) else result
-
-
-def _parted(value: object) -> tuple[list[object], list[object]]:
+def _parted(value: object) -> tuple[list[Any], list[object]]:
     """The agents in a result and the rest of it. A list or tuple without an agent is a result as it stands."""
-    if _is_agent(value):
+    if is_agent(value):
         return [value], []
-    if isinstance(value, tuple | list) and any(map(_is_agent, value)):
-        return [each for each in value if _is_agent(each)], [each for each in value if not _is_agent(each)]
+    if isinstance(value, tuple | list) and any(map(is_agent, value)):
+        return [each for each in value if is_agent(each)], [each for each in value if not is_agent(each)]
     return [], [value]
-
-
-def _is_agent(value: object) -> bool:
-    # Where that module was never imported, nothing can be an agent.
-    module = sys.modules.get("agent_runtime.agent")
-    return module is not None and isinstance(value, module.Agent)
-
-
-def _as_text(result: object) -> str:
-    if result is None:
-        return ""
-    if isinstance(result, str):
-        return result
-    try:
-        return json.dumps(result, ensure_ascii=False)
-    except (TypeError, ValueError):
-        return _as_text_of_types(result)
-
-
-def _as_text_of_types(result: object) -> str:
-    """Dataclasses, dates, sets, pydantic models: what pydantic has a JSON form for; else as Python writes it."""
-    from pydantic_core import PydanticSerializationError, to_json
-
-    try:
-        return to_json(result).decode()
-    except (PydanticSerializationError, ValueError):
-        return str(result)
 
 
 def tool_hint(tool: FunctionTool) -> ToolHint:

@@ -69,3 +69,14 @@ class APIConnectOptions:
     def interval(self, attempt: int) -> float:
         """Seconds to wait after attempt number `attempt`, counted from 0."""
         return 0.1 if attempt == 0 else self.retry_interval
+
+
+def check_options(*, max_tool_steps: object, user_away_timeout: object, on_error: object) -> None:
+    """Refuse what an `AgentSession` cannot be made with."""
+    if isinstance(max_tool_steps, bool) or not isinstance(max_tool_steps, int) or max_tool_steps < 0:
+        raise UsageError(f"max_tool_steps is {max_tool_steps!r}; it takes a whole number from 0 on.")
+    away = user_away_timeout
+    if away is not None and not (isinstance(away, int | float) and away >= 0):
+        raise UsageError(f"user_away_timeout is {away!r}; it takes seconds from 0 on, or None for never.")
+    if on_error is not None and not isinstance(on_error, str):
+        raise UsageError(f"on_error is what is said where a model fails, a text or None, not {on_error!r}.")

@@ -30,8 +30,12 @@ WALL_START = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
 """What a virtual loop's wall clock shows at loop time 0, unless told otherwise: a Monday morning."""
 
 
+ROUNDS_AT_ONE_MOMENT = 300_000
+"""Rounds of the loop, some seconds of computing, at one moment of virtual time: then something runs that waits for none."""
+
+
 class Deadlock(InternalError):
-    """Every task waits for something that can never happen."""
+    """Time cannot go on: every task waits for something that can never happen, or one never waits."""
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -106,10 +110,19 @@ class _JumpingSelector(selectors.DefaultSelector):
     def __init__(self, loop: VirtualLoop) -> None:
         super().__init__()
         self._loop = loop
+        self._rounds = 0  # at this moment
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout == 0:
+            self._rounds += 1
+            if self._rounds > ROUNDS_AT_ONE_MOMENT:
+                self._rounds = 0
+                raise Deadlock(
+                    f"At {self._loop.time():.3f} s of virtual time something runs on and on and waits for nothing "
+                    f"(a loop around 'await sleep(0)'?). {_tasks(self._loop)}"
+                )
             return super().select(0)
+        self._rounds = 0
         if self._loop.work_is_out:
             if self._loop.hand_over_oldest():
                 return super().select(0)
@@ -129,8 +142,12 @@ def _nothing() -> None:
 
 
 def _who_waits(loop: VirtualLoop) -> str:
+    return f"Nothing can run any more at {loop.time():.3f} s of virtual time. {_tasks(loop)}"
+
+
+def _tasks(loop: VirtualLoop) -> str:
     names = sorted(task.get_name() for task in asyncio.all_tasks(loop))
-    return f"Nothing can run any more at {loop.time():.3f} s of virtual time; waiting: {', '.join(names) or 'no task'}."
+    return f"Tasks: {', '.join(names) or 'none'}."
 
 
 def run(main: Coroutine[Any, Any, T], *, wall_start: datetime = WALL_START) -> T:

@@ -407,7 +407,7 @@ def test_an_input_that_cannot_be_played(tmp_path: Path, name: str, content: byte
     sentence = refused("console", CLOCK, "--input", path, "--out", tmp_path)
     assert told in sentence
     assert str(path) in sentence
-    assert ("sox" in sentence) == ("is not a WAV file" in sentence)
+    assert ("sox" in sentence) == ("format not recognised" in sentence)
 
 
 def test_an_input_that_is_a_directory(tmp_path: Path) -> None:
@@ -819,3 +819,20 @@ def test_a_tool_that_hangs_does_not_hang_a_played_call(tmp_path: Path) -> None:
     assert "Nothing has happened for 60 s while the agent is at work" in call.err
     assert call.tools == ["add_item"]
     assert call.log[-1]["type"] == "close"
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+def test_run_app_says_what_it_takes(tmp_path: Path, guarded: bool) -> None:
+    body = (
+        "async def entrypoint(ctx): ...\n" + 'if __name__ == "__main__":\n    ' * guarded + "cli.run_app(entrypoint)\n"
+    )
+    script = tmp_path / "habit.py"
+    script.write_text(HEAD + body, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, script, "console", "--text"], capture_output=True, text=True, timeout=60, env=environment()
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "agent-runtime: cli.run_app() takes an AgentServer, not the function 'entrypoint'; write server = AgentServer(), "
+        "@server.rtc_session() above the entrypoint, and cli.run_app(server).\n"
+    )

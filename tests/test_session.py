@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import gc
+import re
+import sys
 import tracemalloc
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from typing import Any
@@ -27,7 +29,7 @@ from agent_runtime.events import (
     TurnCommitted,
     UserInputTranscribed,
 )
-from agent_runtime.io.memory import ClockSink
+from agent_runtime.io.memory import ClockSink, MemorySource
 from agent_runtime.llm import ChatChunk, ChoiceDelta, FunctionToolCall
 from agent_runtime.session import APOLOGY
 from agent_runtime.stt import RecognizeStream, SpeechEvent, SpeechEventType, STTContext
@@ -328,8 +330,8 @@ async def _eats_and_hangs(text: AsyncIterable[str]) -> AsyncIterator[AudioFrame]
     [
         (_sound, "All right.", ""),
         (lambda text: _coroutine(_sound(text)), "All right.", ""),
-        (lambda text: None, None, ""),
-        (lambda text: _coroutine(None), None, ""),
+        (lambda text: None, None, "error"),
+        (lambda text: _coroutine(None), None, "error"),
         (_eats, None, "error"),
         (lambda text: _hang(), None, "stalled"),
         (lambda text: _raise(), None, "error"),
@@ -1280,3 +1282,183 @@ class TestABrokenEnd:
 
 async def _say(session: AgentSession[Any], text: str) -> None:
     session.say(text)
+
+
+# Nodes that give the wrong thing, or nothing that counts
+
+
+class GivesNothingForEver(Agent):
+    def __init__(self) -> None:
+        super().__init__(instructions="You say nothing.")
+
+    async def llm_node(self, chat_ctx: ChatContext, tools: list[Tool], model_settings: ModelSettings) -> Any:
+        while True:
+            yield ""
+            await clock.sleep(0.1)
+
+
+def test_a_model_that_gives_empty_texts_has_given_nothing() -> None:
+    told = call(HELLO, agent=GivesNothingForEver, until=30.0)
+    (stalled,) = told.of(Stalled)
+    assert (stalled.what, stalled.after) == ("llm", 10.0)
+    assert told.said[-1] == ("assistant", APOLOGY)
+
+
+class HearsNumbers(Agent):
+    def __init__(self) -> None:
+        super().__init__(instructions="You listen.")
+
+    async def stt_node(self, audio: AsyncIterable[AudioFrame], model_settings: ModelSettings) -> Any:
+        yield SpeechEvent(SpeechEventType.START_OF_SPEECH)
+        yield 5
+
+
+def test_a_recogniser_that_gives_no_words_is_given_up_after_three_failures() -> None:
+    async def main() -> list[str]:
+        session: AgentSession[None] = AgentSession(vad=None, stt=ScriptedSTT(ScriptedCaller([], until=9.0)))
+        errors: list[str] = []
+        session.on("error", lambda event: errors.append(event.message))
+        await session.start(HearsNumbers(), input=MemorySource())
+        with pytest.raises(TypeError):
+            await session.wait_closed()
+        return errors
+
+    errors = virtual.run(main())
+    assert len(errors) == 3
+    assert "it gave 5; a recogniser gives SpeechEvents, or texts as finals" in errors[0]
+
+
+def test_it_is_not_idle_between_two_speeches_of_a_hook() -> None:
+    class Greets(Agent):
+        async def on_enter(self) -> None:
+            await self.session.say("Hello.")
+            await self.session.generate_reply(instructions="greet")
+
+    async def main() -> list[tuple[str, str | None]]:
+        async with AgentSession[None](vad=None, llm=ScriptedLLM(["Who are you?", "Aha."])) as session:
+            await session.start(Greets(instructions="You greet."))
+            await session.wait_for_idle()
+            await session.run(user_input="It is me.")
+            return [(message.role, message.text_content) for message in session.history.messages()]
+
+    assert virtual.run(main()) == [
+        ("assistant", "Hello."),
+        ("assistant", "Who are you?"),
+        ("user", "It is me."),
+        ("assistant", "Aha."),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ask", "wrong"),
+    [
+        (lambda session: session.say(None), "say() takes a text"),
+        (lambda session: session.run(user_input=None), "run(user_input=...) takes a text, not None"),
+        (lambda session: session.generate_reply(instructions=5), "takes a text, not 5"),
+        (lambda session: session.generate_reply(tool_choice="foo"), "tool_choice is 'foo'"),
+        (lambda session: session.on("close", 5), "takes a function that is given the event, not 5"),
+        (lambda session: session.off("clos", print), "Did you mean 'close'?"),
+    ],
+)
+def test_what_is_asked_wrongly_is_refused_at_once(ask: Callable[[Any], object], wrong: str) -> None:
+    async def main() -> None:
+        async with AgentSession[None](vad=None, llm=ScriptedLLM([])) as session:
+            await session.start(Agent(instructions="You wait."))
+            with pytest.raises(UsageError, match=re.escape(wrong)):
+                ask(session)
+
+    virtual.run(main())
+
+
+@pytest.mark.parametrize("seconds", ["x", -1, float("nan")])
+def test_a_time_that_is_none_is_refused(seconds: Any) -> None:
+    with pytest.raises(UsageError, match="user_away_timeout is"):
+        AgentSession(vad=None, user_away_timeout=seconds)
+
+
+def test_what_was_being_written_and_is_given_up_is_told() -> None:
+    async def main() -> list[tuple[str, str, bool]]:
+        async with AgentSession[None](vad=None, llm=ScriptedLLM([["One ", "two ", Pause(60.0), "three."]])) as session:
+            told: list[PlaybackFinished] = []
+            session.on("playback_finished", told.append)
+            await session.start(Agent(instructions="You count."))
+            session.generate_reply(user_input="Count.")
+            await clock.sleep(1.0)
+            await session.interrupt()
+            return [(event.heard, event.cut, event.interrupted) for event in told]
+
+    assert virtual.run(main()) == [("", "One two", True)]
+
+
+# Code that tries to end the process
+
+
+class Leaves(Plain):
+    async def on_enter(self) -> None:
+        sys.exit("bye")
+
+    async def on_exit(self) -> None:
+        sys.exit(4)
+
+    @function_tool
+    async def leave(self) -> None:
+        """Leave."""
+        sys.exit(3)
+
+
+def test_sys_exit_in_hooks_and_tools_fails_there_and_the_call_goes_on() -> None:
+    told = asked(Leaves, Call("leave"))
+    messages = [error.message for error in told.of(Error)]
+    end = "was called; end a call with session.shutdown(), or raise an error."
+    assert messages == [
+        f"on_enter of 'leaves' failed with UsageError: sys.exit('bye') {end}",
+        f"The tool 'leave' failed with UsageError: sys.exit(3) {end}",
+        f"on_exit of 'leaves' failed with UsageError: sys.exit(4) {end}",
+    ]
+    assert told.said[-1] == ("assistant", "So it is.")
+    assert told.one(Close).reason == "user_initiated"
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_sys_exit_in_a_node_is_the_nodes_failure(early: bool) -> None:
+    class Breaks(Plain):
+        async def llm_node(self, chat_ctx: ChatContext, tools: list[Tool], model_settings: ModelSettings) -> Any:
+            if not early:
+                yield "One. "
+            sys.exit(2)
+
+    told = asked(Breaks)
+    assert told.of(Error)
+    assert all("sys.exit(2) was called; end a call with session.shutdown()" in each.message for each in told.of(Error))
+    assert told.one(Close).reason == "user_initiated"
+
+
+def test_an_agent_speaks_in_one_session_at_a_time() -> None:
+    async def main() -> None:
+        agent = Agent(instructions="You are one.")
+        async with AgentSession[None](vad=None, llm=ScriptedLLM([])) as first:
+            await first.start(agent)
+            await first.wait_for_idle()
+            second: AgentSession[None] = AgentSession(vad=None, llm=ScriptedLLM([]))
+            with pytest.raises(UsageError, match="The agent 'agent' speaks in another session"):
+                await second.start(agent)
+            await second.start(Agent(instructions="You are another."))
+            with pytest.raises(UsageError, match="speaks in another session"):
+                second.update_agent(agent)
+            await second.aclose()
+        third: AgentSession[None] = AgentSession(vad=None, llm=ScriptedLLM([]))
+        await third.start(agent)
+        await third.aclose()
+
+    virtual.run(main())
+
+
+class LeavesBetween(Plain):
+    async def on_user_turn_completed(self, turn_ctx: ChatContext, new_message: ChatMessage) -> None:
+        raise SystemExit(3)
+
+
+def test_a_hook_that_exits_has_failed_and_no_more() -> None:
+    told = call(HELLO, agent=LeavesBetween, until=9.0)
+    assert "sys.exit(3)" in told.one(Error).message
+    assert told.said[-1][0] == "assistant"

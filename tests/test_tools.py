@@ -877,3 +877,168 @@ def test_a_raw_schema_has_an_object_for_its_parameters(parameters: Any) -> None:
 
         @function_tool(raw_schema={"name": "f", "parameters": parameters})
         async def f(raw_arguments: dict[str, Any]) -> None: ...
+
+
+class TestMuteResults:
+    """What has no text is the tool's error; nobody is read an address."""
+
+    @staticmethod
+    def returning(value: object) -> ToolOutcome:
+        return TestOutcomes.returning(value)
+
+    @pytest.mark.parametrize("wrap", [lambda it: it, lambda it: [1, it], lambda it: {"a": it}, lambda it: (it, 2)])
+    def test_a_missing_await(self, wrap: Any) -> None:
+        async def fetch() -> str:
+            return "never"
+
+        outcome = self.returning(wrap(fetch()))  # an unawaited coroutine would warn, and a warning is an error here
+        assert (outcome.output, outcome.is_error) == (INTERNAL_ERROR, True)
+        assert str(outcome.error) == "The tool 'tool' returned a coroutine; write 'return await ...'."
+        assert isinstance(outcome.error, UsageError)
+
+    def test_a_task_that_is_not_awaited(self) -> None:
+        async def fetch() -> str:
+            return "late"
+
+        @function_tool
+        async def tool() -> object:
+            return asyncio.ensure_future(fetch())
+
+        assert str(call(tool).error) == "The tool 'tool' returned a Task that is not awaited; write 'return await ...'."
+
+    def test_the_class_instead_of_an_agent(self) -> None:
+        class Kitchen(Agent):
+            pass
+
+        outcome = self.returning(Kitchen)
+        assert (outcome.agent, outcome.is_error) == (None, True)
+        assert "returned the class Kitchen; return an instance to hand over, Kitchen(...)" in str(outcome.error)
+
+    @pytest.mark.parametrize(
+        ("value", "named"),
+        [
+            (object(), "an object of type object"),
+            ({"order": object()}, "an object of type object"),
+            (threading.Lock(), "an object of type lock"),
+            (len, "an object of type builtin_function_or_method"),
+            (json, "an object of type module"),
+            (dict, "the class dict"),
+        ],
+    )
+    def test_what_is_no_more_than_its_address(self, value: object, named: str) -> None:
+        error = str(self.returning(value).error)
+        assert error.startswith(f"The tool 'tool' returned {named}, which has no text for the model; return a str, ")
+        assert "0x" not in error
+
+    def test_an_address_inside_of_what_python_writes(self) -> None:
+        class Order:
+            def __repr__(self) -> str:
+                return f"Order({object()!r})"
+
+        assert "an object of type Order, which has no text" in str(self.returning(Order()).error)
+
+    def test_an_agent_that_was_not_made_properly(self) -> None:
+        class Kitchen(Agent):
+            def __init__(self) -> None:
+                pass
+
+        outcome = self.returning(Kitchen())
+        assert (outcome.agent, outcome.is_error) == (None, True)
+        assert "Kitchen.__init__ has not called super().__init__(instructions=...)" in str(outcome.error)
+
+
+class TestExits:
+    @pytest.mark.parametrize("plain", [True, False])
+    @pytest.mark.parametrize("code", [3, "bye", None])
+    def test_a_tool_cannot_end_the_process(self, plain: bool, code: object) -> None:
+        async def leave() -> None:
+            sys.exit(code)  # type: ignore[arg-type]
+
+        def leave_plainly() -> None:
+            sys.exit(code)  # type: ignore[arg-type]
+
+        outcome = call(function_tool(leave_plainly if plain else leave))
+        assert (outcome.output, outcome.is_error) == (INTERNAL_ERROR, True)
+        assert str(outcome.error) == (
+            f"sys.exit({code!r}) was called; end a call with session.shutdown(), or raise an error."
+        )
+
+    def test_in_a_thread_no_keyboard_interrupt_is_a_signal(self) -> None:
+        @function_tool
+        def leave() -> None:
+            raise KeyboardInterrupt
+
+        assert "KeyboardInterrupt was raised; end a call with session.shutdown()" in str(call(leave).error)
+
+    def test_on_the_loop_it_may_be_ctrl_c_and_passes(self) -> None:
+        @function_tool
+        async def work() -> None:
+            raise KeyboardInterrupt
+
+        async def main() -> None:
+            with pytest.raises(KeyboardInterrupt):
+                await execute(work, FunctionToolCall("work", "", "c"), None)
+
+        virtual.run(main())
+
+
+class TestSelf:
+    @staticmethod
+    def refused(owner: type[Agent]) -> str:
+        with pytest.raises(UsageError) as caught:
+            owner(instructions="x")
+        return str(caught.value)
+
+    def test_a_method_without_self_is_told_when_the_agent_is_made(self) -> None:
+        class Home(Agent):
+            @function_tool
+            async def light() -> str:
+                return "on"
+
+        assert self.refused(Home) == (
+            "The tool 'light' of Home takes no self; write 'light(self, ...)', "
+            "or put @staticmethod above @function_tool."
+        )
+
+    def test_nor_is_an_argument_or_the_context_taken_for_it(self) -> None:
+        class Home(Agent):
+            @function_tool
+            async def light(room: str) -> str:  # noqa: N805
+                return room
+
+        class Flat(Agent):
+            @function_tool
+            async def light(context: RunContext) -> str:  # noqa: N805
+                return "on"
+
+        class Hut(Agent):
+            @function_tool
+            async def light(*, room: str) -> str:
+                return room
+
+        for owner in (Home, Flat, Hut):
+            assert "takes no self" in self.refused(owner)
+
+    def test_what_can_be_the_agent_is_taken_for_it(self) -> None:
+        class Home(Agent):
+            @function_tool
+            async def one(this) -> str:  # noqa: N805
+                return type(this).__name__
+
+            @function_tool
+            async def two(this: "Agent") -> str:  # noqa: N805
+                return type(this).__name__
+
+            @function_tool
+            async def three(*args: Any) -> str:
+                return type(args[0]).__name__
+
+            @staticmethod
+            @function_tool
+            async def four(room: str) -> str:
+                return room
+
+        tools = Home(instructions="x").tool_context
+        assert list(tools) == ["one", "two", "three", "four"]
+        assert call(tools["one"]).output == call(tools["two"]).output == "Home"
+        assert call(tools["four"], room="hall").output == "hall"

@@ -187,3 +187,13 @@ def test_threads_end_with_the_loop() -> None:
 
     virtual.run(main())
     assert threading.active_count() == before
+
+
+def test_what_waits_for_nothing_cannot_hold_the_time_for_ever() -> None:
+    async def main() -> None:
+        await clock.sleep(1.5)
+        while True:
+            await clock.sleep(0)
+
+    with pytest.raises(virtual.Deadlock, match=r"At 1\.500 s of virtual time something runs on and on"):
+        virtual.run(main())

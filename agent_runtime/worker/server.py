@@ -1,6 +1,7 @@
 """AgentServer: what a script hands to the command line: its entrypoint."""
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, overload
 
@@ -48,7 +49,8 @@ class AgentServer:
         """Decorate the entrypoint: ``async def entrypoint(ctx: JobContext) -> None``.
 
         Raises:
-            UsageError: the server has an entrypoint, or the function is no coroutine function.
+            UsageError: the server has an entrypoint, or the function is no coroutine function, or does not take the
+                context.
         """
 
         def decorate(function: Entrypoint) -> Entrypoint:
@@ -61,6 +63,12 @@ class AgentServer:
                 )
             if not asyncio.iscoroutinefunction(function):
                 raise UsageError(f"The entrypoint '{name}' is no coroutine function; write 'async def {name}(ctx)'.")
+            try:
+                inspect.signature(function).bind("ctx")
+            except TypeError:
+                raise UsageError(
+                    f"The entrypoint '{name}' must take one argument, the job's context; write 'async def {name}(ctx)'."
+                ) from None
             self._entrypoint = function
             self.agent_name = agent_name
             return function
