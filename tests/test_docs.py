@@ -8,6 +8,7 @@ may open sockets to this machine.
 """
 
 import argparse
+import asyncio
 import contextlib
 import dataclasses
 import importlib
@@ -235,13 +236,17 @@ def _conversation(entrypoint: Entrypoint, wanted: str) -> str:
 
     async def talk() -> None:
         desk = _Desk(TerminalView(out, live=False, written=True))
-        await entrypoint(JobContext(room=desk))
+        entry = asyncio.ensure_future(entrypoint(JobContext(room=desk)))
+        await asyncio.wait([entry], timeout=5)  # of virtual time: it may go on until its session is over
+        if entry.done():
+            entry.result()
         assert desk.session is not None
         await desk.session.wait_for_idle()
         for line in wanted.splitlines():
             if line.startswith("you> "):
                 await desk.session.run(user_input=line.removeprefix("you> "))
         await desk.session.aclose()
+        await entry
 
     virtual.run(talk())
     return out.getvalue()

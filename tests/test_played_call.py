@@ -259,6 +259,50 @@ def test_the_table_is_of_policy_time_and_machine_time_stands_apart(call: Played)
         assert re.search(rf"{engine} \d+\.\d\d s", engines)
 
 
+# What the pages show of it
+
+
+def test_the_picture_in_the_readme_is_of_this_call(call: Played) -> None:
+    drawn, shown = call.folder / "call.svg", ROOT / "docs" / "call.svg"
+    assert drawn.read_bytes() == shown.read_bytes(), "the call goes another way now: make docs/call.svg"
+
+
+def test_the_screen_that_is_shown_is_of_this_call(call: Played) -> None:
+    (shown,) = _blocks("first-call.md", "text")
+    assert shown.count("\n") > 3
+    assert shown in call.out
+
+
+def test_the_lines_of_the_log_that_are_shown_and_explained_are_of_this_call(call: Played) -> None:
+    page = (ROOT / "docs" / "console.md").read_text("utf-8")
+    (shown,) = _blocks("console.md", "json")
+    written = (call.folder / "call.jsonl").read_text("utf-8").splitlines()
+    kinds = [json.loads(line)["type"] for line in shown.splitlines()]
+    assert {"interruption_suspected", "interruption_confirmed", "playback_finished", "turn_committed"} <= set(kinds)
+    assert [line for line in shown.splitlines() if line not in written] == []
+
+    lines = {line["type"]: line for line in map(json.loads, shown.splitlines())}
+    explained = page.partition(shown)[2].partition("Read it in Python")[0]
+    numbers = [
+        int(number) for head in re.findall(r"^\* ([\d, ]+):", explained, re.MULTILINE) for number in head.split(",")
+    ]
+    assert numbers == [json.loads(line)["seq"] for line in shown.splitlines()]
+    onset, paused, end = (lines[kind] for kind in ("voice_started", "playout_paused", "turn_committed"))
+    for told in (
+        f"{(onset['t'] - onset['onset']) * 1000:.0f} ms back",
+        f"{(paused['t'] - onset['onset']) * 1000:.0f} ms after that first sample",
+        f"{paused['position']:g} s into its speech",
+        f"{end['t'] - end['last_voiced']:g} s after the last voiced sample",
+        f"only at {lines['voice_stopped']['t']:g}",
+    ):
+        assert told in explained
+
+
+def _blocks(page: str, language: str) -> list[str]:
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
 # Other callers
 
 

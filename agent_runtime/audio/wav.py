@@ -1,6 +1,7 @@
 """Recordings on disk, made into what a microphone sends."""
 
 import io
+import shlex
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,7 +48,8 @@ def read_wav(path: str | Path) -> Recording:
     bit. A file that ends before its header says, or whose header was never filled in, gives what is there, and a note.
 
     Raises:
-        UsageError: there is no such file, it is a directory, cannot be read, is no WAV file, or holds no samples.
+        UsageError: there is no such file, it is a directory, cannot be read, is no WAV file, or holds no samples, or none
+            that is a number.
     """
     import soundfile
 
@@ -61,14 +63,14 @@ def read_wav(path: str | Path) -> Recording:
                     raise UsageError(
                         f"The header of '{path}' says {sound.samplerate} Hz; speech has {_RATES[0]} to {_RATES[1]} Hz."
                     )
-                pcm = _convert(sound)
+                pcm, numbers = _convert(sound)
                 rate, frames = sound.samplerate, sound.frames
         except soundfile.LibsndfileError as error:
-            raise UsageError(
-                f"'{path}' is not a WAV file ({_reason(error)}); convert it with `sox '{path}' call.wav`."
-            ) from error
+            raise UsageError(f"'{path}' is not a WAV file ({_reason(error)}); {_instead(path)}.") from error
     if not pcm:
         raise UsageError(f"'{path}' holds no sound; record it again or name another WAV file.")
+    if not numbers:
+        raise UsageError(f"No sample in '{path}' is a number (NaN); record it again or name another WAV file.")
     return Recording(pcm, _notes(path, lengths, frames / rate))
 
 
@@ -85,20 +87,34 @@ def _open(path: Path) -> BinaryIO:
         raise UsageError(f"'{path}' cannot be read ({reason}); name a WAV file that can be read.") from error
 
 
-def _convert(sound: Any) -> bytes:
-    """Block by block, so that an hour at 48 kHz needs room for its result only."""
+def _instead(path: Path) -> str:
+    """What to do with a file that cannot be read: sox knows formats that are not known here, and mends no header."""
+    if not path.is_file() or _is_riff(path):
+        return "record it again or name another WAV file"
+    source, target = shlex.quote(str(path)), shlex.quote(f"{path.stem}-converted.wav")
+    return f"if it is sound in another format, convert it with `sox {source} {target}`"
+
+
+def _is_riff(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) in (b"RIFF", b"RIFX", b"RF64")
+
+
+def _convert(sound: Any) -> tuple[bytes, bool]:
+    """The sound, and whether any sample of it is a number; block by block, or an hour at 48 kHz would need much room."""
     import numpy as np
 
     if sound.samplerate == INPUT_RATE and sound.channels == 1 and sound.subtype == "PCM_16":
-        return bytes(sound.read(dtype="int16").astype("<i2").tobytes())
+        return bytes(sound.read(dtype="int16").astype("<i2").tobytes()), True
     resample = _resampler(sound.samplerate)
-    pcm = bytearray()
+    pcm, numbers = bytearray(), False
     while len(block := sound.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)):
+        numbers = numbers or not np.isnan(block).all()
         # A float file may hold anything; NaN would spread through the whole filter.
         mono = np.nan_to_num(block, nan=0.0, posinf=1.0, neginf=-1.0).mean(axis=1, dtype=np.float32)
         pcm += to_int16(resample(mono, False) * 32768)
     pcm += to_int16(resample(np.zeros(0, dtype=np.float32), True) * 32768)
-    return bytes(pcm)
+    return bytes(pcm), numbers
 
 
 def _resampler(rate: int) -> "Callable[[NDArray[np.float32], bool], NDArray[np.float32]]":

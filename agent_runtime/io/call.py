@@ -25,7 +25,7 @@ from agent_runtime.session import AgentSession
 from agent_runtime.trace.log import JsonlWriter
 from agent_runtime.trace.recording import CallRecorder
 from agent_runtime.trace.tape import TapeWriter
-from agent_runtime.worker.job import JobContext
+from agent_runtime.worker.job import SHUTDOWN_GRACE_S, JobContext
 from agent_runtime.worker.server import AgentServer
 
 START = "write 'await session.start(agent=..., room=ctx.room)'; without its room a session talks to nobody."
@@ -34,7 +34,9 @@ BEGIN_S = 60.0
 """How long an entrypoint may take until it starts its session: it may load a model, and it must not hang unseen."""
 
 HURRIED_S = 1.0
-"""What a call's shutdown callbacks have, and its entrypoint, where the user hangs up with a signal."""
+"""What a call's shutdown callbacks have, and its entrypoint, where the user hangs up with a signal.
+
+Otherwise each has `SHUTDOWN_GRACE_S`: time to save a transcript."""
 
 
 class CallerFromFile(AudioSource):
@@ -93,6 +95,8 @@ class Kept:
     length_s: float = 0.0
     signal: int | None = None
     tape: TapeWriter | None = None
+    late: str = ""
+    """What the entrypoint asked of its session when the caller had ended that; a sentence, or empty."""
 
 
 class Recorder:
@@ -208,6 +212,7 @@ class ConsoleCall:
         on_session: told the session and its first agent, before the first event.
         until: awaited beside the call: when it returns, the call ends; what it raises ends it too.
         record: where the tape of the call goes.
+        say: told in a sentence what the user waits for when the call is over; None where nobody waits.
     """
 
     def __init__(
@@ -220,20 +225,26 @@ class ConsoleCall:
         on_session: Callable[[AgentSession[Any], Agent], None],
         until: Callable[[AgentSession[Any]], Any] | None = None,
         record: str | None = None,
+        say: Callable[[str], None] | None = None,
     ) -> None:
         self._server = server
         self._room = CallRoom(source, sink, recorder, self._meet, record)
         self._recorder = recorder
         self._on_session = on_session
         self._until = until
+        self._say = say
         self._ctx = JobContext(room=self._room, proc=server.process())
         self._quit: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        self._ended_itself = False  # and not by the caller
+        self._hurried: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.kept = Kept()
 
     def quit(self, signal_number: int | None = None) -> None:
         """End the call: what is being said is cut."""
         if not self._quit.done():
             self._quit.set_result(signal_number)
+        if signal_number is not None and not self._hurried.done():
+            self._hurried.set_result(signal_number)
 
     async def run(self) -> Kept:
         """The call, from the entrypoint to the last callback.
@@ -245,11 +256,14 @@ class ConsoleCall:
             entry = asyncio.ensure_future(self._enter())
             try:
                 await self._begin(entry)
-                reason = await self._talk(entry)
+                await self._talk(entry)
             except BaseException:
                 await self._end_session()
                 raise
             await self._end_session()
+            await self._see_out(entry)
+            asked = self._ctx.shutdown_asked
+            reason = "error" if self.kept.failure else asked.result() if asked.done() else "user_initiated"
             hurried = {} if self.kept.signal is None else {"grace": HURRIED_S}
             try:
                 await self._ctx.run_shutdown_callbacks(reason, **hurried)
@@ -280,15 +294,15 @@ class ConsoleCall:
         session.log.subscribe(self.kept.events.append)
         self._on_session(session, agent)
 
-    async def _talk(self, entry: "asyncio.Future[None]") -> str:
-        asked = self._ctx.shutdown_asked
+    async def _talk(self, entry: "asyncio.Future[None]") -> None:
+        """Until somebody ends the call, or something in it fails."""
         tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(_failure_of(entry))]
         if self._room.session.done():
             session = self._room.session.result()
             tasks.append(asyncio.ensure_future(session.wait_closed()))
             if self._until is not None:
                 tasks.append(asyncio.ensure_future(self._until(session)))
-        over: list[asyncio.Future[Any]] = [self._quit, asked, *tasks]
+        over: list[asyncio.Future[Any]] = [self._quit, self._ctx.shutdown_asked, *tasks]
         done, _ = await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             task.cancel()
@@ -296,20 +310,34 @@ class ConsoleCall:
             await asyncio.gather(*tasks, return_exceptions=True)
         if self._quit in done:
             self.kept.signal = self._quit.result()
-        if not entry.done():
-            entry.cancel()
-            await asyncio.wait([entry], timeout=HURRIED_S)
+        if self._hurried.done() or not self._room.session.done():
+            await _cut(entry)
         for each in (entry, *tasks):
-            if each.done() and not each.cancelled() and (error := each.exception()) is not None:
-                self.kept.failure = self.kept.failure or error
-        if self.kept.failure is not None:
-            return "error"
-        return asked.result() if asked.done() else "user_initiated"
+            self.kept.failure = self.kept.failure or _error_of(each)
+
+    async def _see_out(self, entry: "asyncio.Future[None]") -> None:
+        """The session has ended: what its entrypoint has still to do, it may do, unless a signal hurries it."""
+        enough: list[asyncio.Future[Any]] = [entry, self._hurried]
+        for wait in (HURRIED_S, SHUTDOWN_GRACE_S - HURRIED_S):
+            await asyncio.wait(enough, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+            if any(future.done() for future in enough):
+                break
+            if wait == HURRIED_S and self._say is not None:
+                self._say(f"The entrypoint goes on after its session; it has {SHUTDOWN_GRACE_S:g} s, Ctrl-C ends it.")
+        if self._hurried.done() and not entry.done():
+            self.kept.signal = self._hurried.result()
+        await _cut(entry)
+        error = _error_of(entry)
+        if isinstance(error, UsageError) and not self._ended_itself:  # it could not know that the caller would hang up
+            self.kept.late = str(error)
+        else:
+            self.kept.failure = self.kept.failure or error
 
     async def _end_session(self) -> None:
         try:
             session = self._room.attached
             if session is not None:
+                self._ended_itself = not session.is_open
                 await session.aclose()
                 self._measure(session)
         finally:
@@ -366,6 +394,16 @@ class ConsoleCall:
             sys.stdout.flush()
         finally:  # whatever that raises, for we may have come in the middle of a write
             os._exit(128 + number)
+
+
+async def _cut(entry: "asyncio.Future[None]") -> None:
+    if not entry.done():
+        entry.cancel()
+        await asyncio.wait([entry], timeout=HURRIED_S)
+
+
+def _error_of(task: "asyncio.Future[Any]") -> BaseException | None:
+    return task.exception() if task.done() and not task.cancelled() else None
 
 
 async def _failure_of(entry: "asyncio.Future[None]") -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -33,6 +34,13 @@ FILES = ("call.wav", "call.svg", "call.jsonl")
 
 PATIENCE_S = 60.0
 """How long a played or piped call waits for an agent from whom nothing comes."""
+
+SPEAKS_ON_S = 300.0
+"""How long an agent may go on when the recording of its caller is over.
+
+Longer than what anybody listens to, so that a text that is read out is whole in the call; and an agent that never ends
+costs some ten seconds and 30 MB in virtual time.
+"""
 
 WITHOUT: dict["Kind", str] = {
     "stt": "what the caller says is not understood",
@@ -70,15 +78,22 @@ def console(options: argparse.Namespace, server: Callable[[], "AgentServer"], sc
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Refuse options that would go without effect, and a tape where something stands."""
+    """Refuse options that would go without effect, an empty path, and a tape where something stands."""
     if options.record is not None:
         check_new(Path(options.record))
-    if options.text:
-        idle = {"--input": options.input, "--now": options.now, "--realtime": options.realtime or None}
-    elif options.input is not None:
-        idle = {"--input-device": options.input_device, "--output-device": options.output_device}
-    else:
+    for name, file in (("script", "a Python file"), ("--input", "a WAV file")):
+        if getattr(options, name.strip("-"), None) == "":
+            raise UsageError(f"The path given as {name} is empty; name {file}.")
+    if not options.text and options.input is None:
         return
+    idle = {
+        "--input-device": options.input_device,
+        "--output-device": options.output_device,
+        "--no-aec": options.no_aec or None,
+        "--half-duplex": options.half_duplex or None,
+    }
+    if options.text:
+        idle = {"--input": options.input, "--now": options.now, "--realtime": options.realtime or None, **idle}
     for name, value in idle.items():
         if value is not None:
             other = "--text" if options.text else "--input"
@@ -136,6 +151,7 @@ def _played(server: "AgentServer", options: argparse.Namespace, path: Path) -> i
                 sink=ClockSink(on_played=recorder.played),
                 recorder=recorder,
                 record=options.record,
+                say=print if options.realtime else None,
                 on_session=lambda session, agent: _watch(session, agent, view),
                 until=lambda session: _heard_out(session, caller),
             )
@@ -178,7 +194,13 @@ async def _heard_out(session: "AgentSession[Any]", caller: CallerFromFile) -> No
     """The recording is over, its last turn has become final, and the agent is done with it."""
     await caller.recorded.wait()
     await clock.sleep(session.turn_handling.endpointing.max_delay + 0.1)
-    await _unless_stuck(session, session.wait_for_idle())
+    try:
+        async with asyncio.timeout(SPEAKS_ON_S) as limit:
+            await _unless_stuck(session, session.wait_for_idle())
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        _complain(f"The agent has gone on for {SPEAKS_ON_S:g} s after its caller's end; the call ends here.")
 
 
 async def _unless_stuck(session: "AgentSession[Any]", done: Coroutine[Any, Any, None]) -> None:
@@ -197,10 +219,20 @@ async def _unless_stuck(session: "AgentSession[Any]", done: Coroutine[Any, Any, 
 
 
 async def _stuck(session: "AgentSession[Any]") -> None:
-    seen = -1
-    while seen != len(session.log) or session.agent_state != "thinking":
-        seen = len(session.log)
-        await clock.sleep(PATIENCE_S)
+    """Return when the agent has been at work for so long with nothing to show but that it is late."""
+
+    def look(event: events.Event | None) -> None:
+        if session.agent_state != "thinking":
+            deadline.pause()
+        elif not isinstance(event, events.Stalled):
+            deadline.restart()
+
+    deadline = clock.Deadline(PATIENCE_S)
+    with contextlib.suppress(TimeoutError), contextlib.ExitStack() as stack:
+        async with deadline:
+            stack.callback(session.log.subscribe(look))
+            look(None)
+            await asyncio.get_running_loop().create_future()
 
 
 def _now(text: str | None) -> datetime:
@@ -239,6 +271,7 @@ def _live(server: "AgentServer", options: argparse.Namespace) -> int:
                     sink=devices.speaker,
                     recorder=recorder,
                     record=options.record,
+                    say=print,
                     on_session=lambda session, agent: _connect(session, agent, view, devices),
                     until=lambda session: _keys(SessionControls(session, devices.microphone, one.quit), view),
                 )
@@ -290,6 +323,7 @@ def _in_text(server: "AgentServer", options: argparse.Namespace) -> int:
                 sink=None,
                 recorder=Recorder(folder, view.note, sound=False) if folder is not None else None,
                 record=options.record,
+                say=print,
                 on_session=lambda session, agent: _watch(session, agent, view),
                 until=lambda session: _typed(session, view),
             )
@@ -361,6 +395,8 @@ def _draw(kept: Kept, recorder: Recorder) -> bool:
 def _status(kept: Kept) -> int:
     if kept.failure is not None:
         raise kept.failure
+    if kept.late:
+        _complain(f"The entrypoint ended after the call with: {kept.late}")
     if kept.signal is None and not kept.events:
         print("The call ended before its session started.")
     return 0 if kept.signal is None else 128 + kept.signal

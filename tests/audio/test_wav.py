@@ -73,6 +73,18 @@ def test_float_that_is_too_loud_or_no_number_does_no_harm(path: Path) -> None:
     assert np.max(heard) > 0.99
 
 
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+def test_a_file_without_a_single_number_is_refused(path: Path, rate: int) -> None:
+    soundfile.write(path, np.full(200_000, np.nan), rate, subtype="FLOAT")
+    with pytest.raises(UsageError) as caught:
+        read_wav(path)
+    assert str(caught.value) == f"No sample in '{path}' is a number (NaN); record it again or name another WAV file."
+    sound = np.full(200_000, np.nan)
+    sound[-1] = 0.25
+    soundfile.write(path, sound, rate, subtype="FLOAT")
+    assert len(read_wav(path).pcm) > 2
+
+
 def header(data_length: int, riff_length: int, rate: int = 16_000) -> bytes:
     return struct.pack(
         "<4sI4s4sIHHIIHH4sI",
@@ -142,6 +154,32 @@ def test_what_is_no_wav(path: Path, content: bytes) -> None:
         read_wav(str(path))
     assert str(caught.value).startswith(f"'{path}' is not a WAV file (")
     assert "\n" not in str(caught.value)
+
+
+def test_sox_is_named_where_it_may_help_and_its_target_is_none_of_the_calls_own_files(tmp_path: Path) -> None:
+    path = tmp_path / "my call.wav"
+    path.write_bytes(b"ID3" + bytes(100))
+    assert _told(path).endswith(
+        f"; if it is sound in another format, convert it with `sox '{path}' 'my call-converted.wav'`."
+    )
+
+
+@pytest.mark.parametrize("broken", [slice(22, 24), slice(24, 28)], ids=["no channels", "no rate"])
+def test_sox_is_not_named_for_a_header_that_is_wrong(path: Path, broken: slice) -> None:
+    content = bytearray(header(2000, 2036) + ramp(1000))
+    content[broken] = bytes(broken.stop - broken.start)
+    path.write_bytes(content)
+    assert _told(path).endswith("; record it again or name another WAV file.")
+
+
+def test_sox_is_not_named_for_a_device() -> None:
+    assert _told(Path("/dev/zero")).endswith("; record it again or name another WAV file.")
+
+
+def _told(path: Path) -> str:
+    with pytest.raises(UsageError) as caught:
+        read_wav(path)
+    return str(caught.value)
 
 
 def test_a_wav_without_a_sample(path: Path) -> None:

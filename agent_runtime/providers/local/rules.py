@@ -22,6 +22,7 @@ from agent_runtime.providers.local.rules_calls import Call
 from agent_runtime.providers.local.rules_tools import ToolWords
 from agent_runtime.providers.local.rules_words import name_words
 from agent_runtime.stt import MIN_CONFIDENCE
+from agent_runtime.tool_runs import STILL_RUNNING
 from agent_runtime.tools import INTERNAL_ERROR, FunctionTool, Tool, ToolChoice
 
 NO_MODEL = "No language model is set, only a few rules"
@@ -124,11 +125,14 @@ class Conversation:
 
     def answer(self) -> Answer:
         outputs = self._fresh_outputs()
+        done = [each for each in outputs if each.output != STILL_RUNNING]  # that is for the model, not for the caller
+        if done:
+            return Answer(_outcome(done))
         if outputs:
-            return Answer(_outcome(outputs))
+            return Answer(self._quoted() or "One moment, please.")
         user = self._open_turn()
         if user is None:
-            return Answer(self._opening())
+            return Answer(self._quoted() or "Hello! What can I do for you?")
         text = (user.text_content or "").strip()
         if self._must:
             return self._forced(text)
@@ -169,11 +173,11 @@ class Conversation:
         after = [message.role for message in messages[user + 1 :]]
         return None if "assistant" in after and after[-1] in INSTRUCTION_ROLES else messages[user]
 
-    def _opening(self) -> str:
-        """What to say unasked: what the instructions put in quotes, else a greeting."""
+    def _quoted(self) -> str | None:
+        """What to say unasked, where the last instructions put it in quotes."""
         last = next((m for m in reversed(self._messages) if m.role in INSTRUCTION_ROLES), None)
         quoted = re.search(r"\b[Ss]ay:? +[\"“']([^\"”]+?)[\"”'](?!\w)", (last.text_content or "") if last else "")
-        return quoted[1] if quoted else "Hello! What can I do for you?"
+        return quoted[1] if quoted else None
 
     # Answers to what the user said
 

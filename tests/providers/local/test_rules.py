@@ -11,6 +11,7 @@ from agent_runtime.chat import ChatContext, FunctionCall, FunctionCallOutput
 from agent_runtime.errors import UsageError
 from agent_runtime.providers.local import grammar, phrases, rules_numbers, rules_talk
 from agent_runtime.providers.local.rules import NO_MODEL, RulesLLM
+from agent_runtime.tool_runs import STILL_RUNNING
 from agent_runtime.tools import INTERNAL_ERROR, FunctionTool, ToolChoice, function_tool, tool_hint
 from tests.providers.local.typed import HOUSE, SHOP, Call, Calls, called, said
 
@@ -408,6 +409,28 @@ class TestOutcomes:
         call.ctx.add_message(role="user", content="what time is it", created_at=2.0)
         call.ctx.insert(FunctionCallOutput(call_id="c", output="still running", is_error=False, created_at=3.0))
         assert call.ask()[0] == "It is nine thirty in the morning."
+
+    @pytest.mark.parametrize(
+        ("instructions", "spoken"), [("", "One moment, please."), ('Say "I am looking."', "I am looking.")]
+    )
+    def test_of_a_call_that_still_runs_the_caller_hears_no_line_meant_for_a_model(
+        self, instructions: str, spoken: str
+    ) -> None:
+        call = Call(SHOP)
+        call.ctx.add_message(role="user", content="read my list", created_at=1.0)
+        call.ctx.insert(FunctionCall(call_id="c", name="read_list", arguments="{}", created_at=2.0))
+        call.ctx.insert(FunctionCallOutput(call_id="c", output=STILL_RUNNING, is_error=False, created_at=3.0))
+        if instructions:
+            call.ctx.add_message(role="system", content=instructions, created_at=4.0)
+        assert call.ask() == (spoken, [])
+
+    def test_a_result_goes_before_a_call_that_still_runs(self) -> None:
+        call = Call(SHOP)
+        call.ctx.add_message(role="user", content="read my list and add milk", created_at=1.0)
+        for number, output in enumerate(("milk", STILL_RUNNING)):
+            call.ctx.insert(FunctionCall(call_id=f"c{number}", name="read_list", arguments="{}", created_at=2.0))
+            call.ctx.insert(FunctionCallOutput(call_id=f"c{number}", output=output, is_error=False, created_at=3.0))
+        assert call.ask()[0] == "Milk."
 
     def test_a_result_that_comes_late_is_told(self) -> None:
         call = Call(SHOP)
