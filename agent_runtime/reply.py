@@ -271,7 +271,7 @@ class Reply:
                 self._conversation.failed("hook", f"on_user_turn_completed of '{agent.id}'", error)
             finally:
                 late.cancel()
-        if message is not None and ctx.index_by_id(message.id) is None:  # what was typed is in the history at once
+        if message is not None and not _holds(ctx, message):  # what was typed is in the history at once
             ctx.insert(message)
         if request.instructions:
             ctx.add_message(role="system", content=request.instructions)
@@ -547,6 +547,16 @@ class _Watched:
         """Take what the node left, so that the model behind it is not held back for ever; nobody will hear it."""
         async for piece in self._text:
             self._say(piece)
+
+
+def _holds(ctx: ChatContext, message: ChatMessage) -> bool:
+    """Whether the message is in there: behind all that is older, so a long history is not read through at every turn."""
+    for item in reversed(ctx.items):
+        if item.id == message.id:
+            return True
+        if 0.0 < item.created_at < message.created_at:
+            return False
+    return False
 
 
 def has_turn_hook(agent: Agent) -> bool:
