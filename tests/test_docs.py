@@ -162,7 +162,10 @@ def test_a_snippet_does_what_the_page_says(snippet: Snippet, tmp_path: Path, mon
 
 def _printed_in(python: Path, source: str) -> str:
     if not python.exists():
-        pytest.skip(f"{python.parent.parent.name} is not there; scripts/environments.sh makes it")
+        pytest.skip(
+            f"{python.parent.parent.name} is not there; "
+            f"'sh scripts/environments.sh {python.parent.parent.name.removeprefix('.venv-')}' installs it."
+        )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     run = subprocess.run([python, "-c", source], env=environment, capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr

@@ -5,11 +5,14 @@ kept until the answer says why it ended, so that the error can say it too.
 """
 
 import json
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from agent_runtime.errors import APIError
 from agent_runtime.llm import ChatChunk, ChoiceDelta, CompletionUsage, FunctionToolCall
+from agent_runtime.providers.http.exchange import Answer
 from agent_runtime.providers.http.service import Service
 from agent_runtime.providers.thinking import ThinkTags
 
@@ -199,3 +202,33 @@ def _is_object(text: str) -> bool:
         return isinstance(json.loads(text), dict)
     except ValueError:
         return False
+
+
+class BlockAnswer(Answer[ChatChunk]):
+    """JSON events in, chunks out.
+
+    Args:
+        service: whose answer it is.
+        tags: see `Blocks`.
+        form: see `Blocks`.
+    """
+
+    def __init__(self, service: Service, *, tags: bool = False, form: str | None = None) -> None:
+        self._service = service
+        self._blocks = Blocks(service, tags=tags, form=form)
+
+    @abstractmethod
+    def read(self, event: Any) -> Sequence[ChatChunk]:
+        """What an event brings; any error of reading says that it is none."""
+
+    def feed(self, payload: bytes) -> Sequence[ChatChunk]:
+        try:
+            return self.read(json.loads(payload))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            said = payload[:200].decode("utf-8", "replace")
+            raise self._service.broken(f"no event of a message ({type(error).__name__}): {said}") from error
+
+    def end(self) -> Sequence[ChatChunk]:
+        if not self._blocks.finished:
+            raise self._service.broken("it ended without a stop reason")
+        return ()

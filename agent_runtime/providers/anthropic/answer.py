@@ -1,12 +1,10 @@
 """Reading what Anthropic's Messages API streams. Pure."""
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from agent_runtime.llm import ChatChunk, CompletionUsage
-from agent_runtime.providers.blocks import Blocks
-from agent_runtime.providers.http.exchange import Answer
+from agent_runtime.providers.blocks import BlockAnswer
 from agent_runtime.providers.http.service import Service
 
 FINISH = {
@@ -37,36 +35,19 @@ STATUS = {
 _COUNTS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "service_tier")
 
 
-class AnthropicAnswer(Answer[ChatChunk]):
-    """Events in, chunks out.
-
-    Args:
-        service: whose answer it is.
-        tags: see `Blocks`.
-        form: see `Blocks`.
-    """
+class AnthropicAnswer(BlockAnswer):
+    """The events of a message; see `BlockAnswer`."""
 
     def __init__(self, service: Service, *, tags: bool = False, form: str | None = None) -> None:
-        self._service = service
-        self._blocks = Blocks(service, tags=tags, form=form)
+        super().__init__(service, tags=tags, form=form)
         self._usage: dict[str, Any] = {}
         self._passed_over: set[int] = set()
         """Blocks of what the service did itself: searches and what they found."""
 
-    def feed(self, payload: bytes) -> Sequence[ChatChunk]:
-        try:
-            event = json.loads(payload)
-            # Pings, and what is not known yet, are passed over.
-            read = _READ.get(event["type"])
-            return read(self, event) if read is not None else ()
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            said = payload[:200].decode("utf-8", "replace")
-            raise self._service.broken(f"no event of a message ({type(error).__name__}): {said}") from error
-
-    def end(self) -> Sequence[ChatChunk]:
-        if not self._blocks.finished:
-            raise self._service.broken("it ended without a stop reason")
-        return ()
+    def read(self, event: Any) -> Sequence[ChatChunk]:
+        # Pings, and what is not known yet, are passed over.
+        read = _READ.get(event["type"])
+        return read(self, event) if read is not None else ()
 
     # Each event
 

@@ -1,13 +1,10 @@
 """Reading what Amazon Bedrock's Converse API streams, frame by frame (see `event_stream`). Pure."""
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from agent_runtime.llm import ChatChunk, CompletionUsage
-from agent_runtime.providers.blocks import Blocks
-from agent_runtime.providers.http.exchange import Answer
-from agent_runtime.providers.http.service import Service
+from agent_runtime.providers.blocks import BlockAnswer
 
 FINISH = {
     "end_turn": "stop",
@@ -38,32 +35,13 @@ STATUS = {
 the request again; so it is counted as its own fault."""
 
 
-class BedrockAnswer(Answer[ChatChunk]):
-    """Messages in, chunks out.
+class BedrockAnswer(BlockAnswer):
+    """One message a frame, under its kind; see `BlockAnswer`."""
 
-    Args:
-        service: whose answer it is.
-        tags: see `Blocks`.
-        form: see `Blocks`.
-    """
-
-    def __init__(self, service: Service, *, tags: bool = False, form: str | None = None) -> None:
-        self._service = service
-        self._blocks = Blocks(service, tags=tags, form=form)
-
-    def feed(self, payload: bytes) -> Sequence[ChatChunk]:
-        try:
-            ((kind, event),) = json.loads(payload).items()
-            read = _READ.get(kind)
-            return read(self, event) if read is not None else ()
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            said = payload[:200].decode("utf-8", "replace")
-            raise self._service.broken(f"no event of a message ({type(error).__name__}): {said}") from error
-
-    def end(self) -> Sequence[ChatChunk]:
-        if not self._blocks.finished:
-            raise self._service.broken("it ended without a stop reason")
-        return ()
+    def read(self, event: Any) -> Sequence[ChatChunk]:
+        ((kind, told),) = event.items()
+        read = _READ.get(kind)
+        return read(self, told) if read is not None else ()
 
     # Each event
 
