@@ -58,6 +58,7 @@ class Bus:
 
     Attributes:
         env: what a process needs in its environment to use this room as its sound devices.
+        has_echo: whether the microphone hears the speaker now.
     """
 
     def __init__(self, runtime: Path) -> None:
@@ -65,6 +66,7 @@ class Bus:
         self._server: subprocess.Popen[bytes] | None = None
         self._players: list[subprocess.Popen[bytes]] = []
         self._recordings: list[Recording] = []
+        self.has_echo = False
         self.env = {"PULSE_SERVER": f"unix:{runtime}/native", "PULSE_RUNTIME_PATH": str(runtime)}
 
     def start(self) -> None:
@@ -106,7 +108,9 @@ class Bus:
 
     def say(self, wav: Path) -> "subprocess.Popen[bytes]":
         """Play a WAV file into the microphone; `wait()` for it or not."""
-        player = self._tool("paplay", "--device=vmic_in", "--latency-msec=20", str(wav))
+        player = self._tool(
+            "paplay", "--device=vmic_in", "--latency-msec=500", str(wav)
+        )  # a busy machine lets 20 run dry
         self._players.append(player)
         return player
 
@@ -128,8 +132,10 @@ class Bus:
         try:
             # By its index, for the two sinks are streams of the bus too.
             self._pactl("set-sink-input-volume", self._stream_of(module), f"{gain_db}dB")
+            self.has_echo = True
             yield
         finally:
+            self.has_echo = False
             self._pactl("unload-module", module, check=False)
 
     def suspend(self, kind: str, suspended: bool) -> None:

@@ -28,7 +28,11 @@ from tests.live.heard import WINDOW_S, Samples, Stretch, levels_db, place_of, so
 pytestmark = pytest.mark.real_time
 
 GREETING = "what can I do for you?"
-LONG_QUESTION = "what can you do"
+
+# What is said here the recogniser takes for itself 30 times of 30, wherever a frame begins in it: "what day is it" it takes
+# for "what a zed" 13 times of 30, and these tests are not about that.
+LONG_QUESTION = "can you help me"
+LONG_ANSWER = "I can "
 
 
 class Call:
@@ -54,10 +58,13 @@ class Call:
     def play(self, wav: Path) -> tuple[float, float]:
         sound, began = sound_of(wav), self.now
         self._room.say(wav).wait()
-        self._recording.wait_for(self.now + 0.05)
-        heard = self._recording.so_far()[:, 0]
-        place, alike = place_of(sound, heard, start_s=max(0.0, began - 0.2))
-        assert alike > 0.7, "the caller's voice is not in the recording"
+        ended, place, alike = self.now, 0.0, 0.0
+        while alike < 0.7:  # what was played may be recorded a little later
+            assert self.now < ended + 2, "the caller's voice is not in the recording"
+            self.pause(0.05)
+            place, alike = place_of(sound, self._recording.so_far()[:, 0], start_s=max(0.0, began - 0.2))
+        if not self._room.has_echo:
+            assert alike > 0.99, f"the room has damaged the caller's voice ({alike:.3f})"
         voice = voice_in(sound)
         return place + voice.start, place + voice.end
 
@@ -127,15 +134,15 @@ def test_a_conversation(call: Call, tmp_path: Path) -> None:
     assert alike(call.sound(answer), f"It is {said}") > alike(call.sound(answer), "It is half past noon.") + 0.1
 
     # By the cough the canceller has heard enough of the agent to know that there is no echo here, and lets it through.
-    _, asked_until = call.say("what day is it")
-    call.console.said("agent", "Today is")
+    _, asked_until = call.say(LONG_QUESTION)
+    call.console.said("agent", LONG_ANSWER, 20)
     undisturbed = sounding_s(call, asked_until)
     coughed = over_a_cough(call, tmp_path)
     measured("agent's sound over a cough, s", (round(coughed, 3), round(undisturbed, 3)))
     assert coughed == pytest.approx(undisturbed, abs=0.06)
 
-    silences = [interruption(call, "stop", voice) for voice in ("slt", "rms", "slt")]
-    assert heard_from_caller(call.console)[-5:] == ["stop", LONG_QUESTION, "stop", LONG_QUESTION, "stop"]
+    silences = [interruption(call, "please stop", voice) for voice in ("slt", "rms", "slt")]
+    assert heard_from_caller(call.console)[-5:] == ["please stop", *[LONG_QUESTION, "please stop"] * 2]
     measured("caller's voice to silence, s", [round(each, 3) for each in silences])
     assert statistics.median(silences) < 0.25
     assert max(silences) < 0.45
@@ -166,11 +173,11 @@ def interruption(call: Call, text: str, voice: str = "slt", *, repeat: bool = Fa
 
 
 def over_a_cough(call: Call, folder: Path) -> float:
-    """Ask for the date and cough over the answer; the answer's seconds of sound."""
-    _, asked_until = call.say("what day is it")
+    """Ask for something long and cough over the answer; the answer's seconds of sound."""
+    _, asked_until = call.say(LONG_QUESTION)
     call.agent_speaks(0.8)
     call.play(write_cough(folder / "cough.wav"))
-    call.console.said("agent", "Today is", times=2)
+    call.console.said("agent", LONG_ANSWER, 20, times=2)
     call.pause(0.2)
     call.console.shows("paused at")
     call.console.shows("resumed at")
@@ -219,12 +226,12 @@ def alike(sound: Samples, text: str) -> float:
 def test_it_neither_interrupts_itself_nor_goes_deaf_in_its_own_echo(call: Call, bus: Bus, latency_ms: int) -> None:
     with bus.echo(latency_ms):  # as loud in the microphone as the caller
         call.greeted()
-        _, asked_until = call.say("what day is it")
-        call.console.said("agent", "Today is")
+        _, asked_until = call.say(LONG_QUESTION)
+        call.console.said("agent", LONG_ANSWER, 20)
         call.pause(0.8)
         assert call.agent_after(asked_until).length > 1.5
         assert not any("voice over the agent" in line for line in call.console.lines)
-        assert heard_from_caller(call.console) == ["what day is it"]
+        assert heard_from_caller(call.console) == [LONG_QUESTION]
     with bus.echo(latency_ms, gain_db=-20):  # who speaks into a microphone is louder there than the speaker
         silence = interruption(call, "what time is it", repeat=True)
         # Its words stop the agent; the turn is over later, by as much as they are misread in the echo.
