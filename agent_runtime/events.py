@@ -8,14 +8,15 @@ transcript, latencies) is a function of that sequence.
 """
 
 import re
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
+
+from agent_runtime.records import record
 
 UserState = Literal["speaking", "listening", "away"]
 AgentState = Literal["initializing", "idle", "listening", "thinking", "speaking"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Event:
     at: float
     type: ClassVar[str] = "event"
@@ -30,14 +31,14 @@ class Event:
 # The call
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class SessionStarted(Event):
     """`nodes` maps each of vad, stt, llm, tts to its descriptor, or to None."""
 
     nodes: dict[str, str | None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Close(Event):
     """The session ended.
 
@@ -48,7 +49,7 @@ class Close(Event):
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Error(Event):
     """Something failed; `source` names the node (vad, stt, llm, tts, tool, hook, sink, source)."""
 
@@ -57,7 +58,7 @@ class Error(Event):
     recoverable: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Stalled(Event):
     """Nothing happened in `what` (stt, llm, tts, playout, turn, or an engine) within `after` seconds of loop time.
 
@@ -74,7 +75,7 @@ class Stalled(Event):
         return f"{self.what} stalled{lasted}: {self.action}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class EngineRestarted(Event):
     """A child process of `engine` had to be started again; `reason` is died or stalled."""
 
@@ -82,19 +83,19 @@ class EngineRestarted(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class DeviceLost(Event):
     device: Literal["microphone", "speaker"]
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class DeviceReturned(Event):
     device: Literal["microphone", "speaker"]
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class InputEnded(Event):
     """The recording that plays the caller has come to its end, or the caller hung up."""
 
@@ -102,21 +103,21 @@ class InputEnded(Event):
 # The ear
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class VoiceStarted(Event):
     """Voice was found; `onset` is the loop time of its first sample."""
 
     onset: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class VoiceStopped(Event):
     """Voice has been absent for the detector's silence; `last_voiced` is the loop time of its last sample."""
 
     last_voiced: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class UserInputTranscribed(Event):
     """What the recogniser reads, in the making or final.
 
@@ -133,14 +134,14 @@ class UserInputTranscribed(Event):
 # The turn
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class InterruptionSuspected(Event):
     """There is voice over the agent's speech: it is ducked, and paused if the voice goes on."""
 
     speech_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class PlayoutPaused(Event):
     """`position` is the agent's played position in its speech, in seconds."""
 
@@ -148,7 +149,7 @@ class PlayoutPaused(Event):
     position: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class InterruptionConfirmed(Event):
     """The speech is cancelled: `reason` is words, duration, or said-so (`interrupt()`)."""
 
@@ -157,7 +158,7 @@ class InterruptionConfirmed(Event):
     position: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class AgentFalseInterruption(Event):
     """It was no interruption: the agent goes on at `position`, the very sample where it stopped."""
 
@@ -167,7 +168,7 @@ class AgentFalseInterruption(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class TurnCommitted(Event):
     """The user's turn is final. `turn` counts from 1; `last_voiced` is None for a typed turn."""
 
@@ -178,7 +179,7 @@ class TurnCommitted(Event):
     transcribed_at: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class TurnIgnored(Event):
     """What the user said is no turn and is not answered: `kind` is backchannel, filler or aside."""
 
@@ -186,14 +187,14 @@ class TurnIgnored(Event):
     kind: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class TurnReopened(Event):
     """The user went on before anything of the reply was heard: the reply is thrown away, the halves become one turn."""
 
     turn: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class TurnPredicted(Event):
     """The turn detector's advice: the `probability` that the turn is complete; None is no opinion.
 
@@ -205,7 +206,7 @@ class TurnPredicted(Event):
     delay: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class GenerationDiscarded(Event):
     """A reply that was made ahead of its turn was thrown away: `characters` of text and `audio` seconds of sound."""
 
@@ -215,13 +216,13 @@ class GenerationDiscarded(Event):
     audio: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class UserStateChanged(Event):
     old_state: UserState
     new_state: UserState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class AgentStateChanged(Event):
     old_state: AgentState
     new_state: AgentState
@@ -230,7 +231,7 @@ class AgentStateChanged(Event):
 # The reply
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class SpeechCreated(Event):
     """`source` is say or generate_reply; `turn` is the user's turn it answers, if any."""
 
@@ -240,13 +241,13 @@ class SpeechCreated(Event):
     turn: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class LlmRequested(Event):
     speech_id: str
     step: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class FirstToken(Event):
     """The first text or tool call of a step."""
 
@@ -254,7 +255,7 @@ class FirstToken(Event):
     step: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class ModelCalled(Event):
     """A request to a language model over the network is over; `at` is its end.
 
@@ -278,7 +279,7 @@ class ModelCalled(Event):
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class BudgetExceeded(Event):
     """What the models cost so far, in US dollars, is above the budget; `action` is what is done about it."""
 
@@ -288,7 +289,7 @@ class BudgetExceeded(Event):
     action: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class PhraseReady(Event):
     """A phrase went to the synthesiser."""
 
@@ -297,21 +298,21 @@ class PhraseReady(Event):
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class FirstSample(Event):
     """The synthesiser's first sound of this speech arrived."""
 
     speech_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class PlaybackStarted(Event):
     """The first sample of this speech left the sink."""
 
     speech_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class PlaybackFinished(Event):
     """`heard` is what was said up to `position` seconds; `cut` is what was made but not heard."""
 
@@ -322,7 +323,7 @@ class PlaybackFinished(Event):
     cut: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class ToolStarted(Event):
     speech_id: str
     call_id: str
@@ -330,7 +331,7 @@ class ToolStarted(Event):
     arguments: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class ToolEnded(Event):
     speech_id: str
     call_id: str
@@ -339,7 +340,7 @@ class ToolEnded(Event):
     is_error: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class FunctionToolsExecuted(Event):
     """All tools of one step have their outcome. The lists hold `FunctionCall` and `FunctionCallOutput` in pairs."""
 
@@ -351,7 +352,7 @@ class FunctionToolsExecuted(Event):
         return list(zip(self.function_calls, self.function_call_outputs, strict=True))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class ConversationItemAdded(Event):
     """`item` is a ChatMessage, FunctionCall, FunctionCallOutput or AgentHandoff."""
 

@@ -3,9 +3,11 @@
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from agent_runtime.records import record
 
 if TYPE_CHECKING:
     from agent_runtime.chat import ChatContext
@@ -15,7 +17,7 @@ FIRST_TOKEN_TIMEOUT_S = 10.0
 """From the request to the first piece of the answer, where a model does not ask for more."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class FunctionToolCall:
     """A tool call, whole: `arguments` is the JSON text that the model wrote.
 
@@ -30,7 +32,7 @@ class FunctionToolCall:
     extra: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ChoiceDelta:
     """What a chunk adds to the answer.
 
@@ -46,7 +48,7 @@ class ChoiceDelta:
     extra: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CompletionUsage:
     """Tokens, as the service counted them. What was cached or thought is part of the larger counts, not besides."""
 
@@ -59,7 +61,7 @@ class CompletionUsage:
     service_tier: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ChatChunk:
     """A piece of an answer: some text, whole tool calls, or (at the end) the usage."""
 
@@ -68,7 +70,7 @@ class ChatChunk:
     usage: CompletionUsage | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CollectedResponse:
     """A whole answer. `extra` holds what the chunks' `extra` held: texts and lists joined, else the last."""
 
@@ -83,7 +85,7 @@ CallOutcome = Literal["answered", "failed", "cancelled", "lost", "probe"]
 asked whether the service is back."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class ModelCall:
     """One request to a model, for the books. Times are loop time; what is not known is None.
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from types import TracebackType
 from typing import Any, Self
@@ -10,6 +10,7 @@ from typing import Any, Self
 from agent_runtime.audio.frame import AudioFrame
 from agent_runtime.channels import Channel
 from agent_runtime.errors import UsageError
+from agent_runtime.records import record
 
 
 class SpeechEventType(str, Enum):  # noqa: UP042  # `.value` and equality with the plain string, as users know it
@@ -19,7 +20,7 @@ class SpeechEventType(str, Enum):  # noqa: UP042  # `.value` and equality with t
     END_OF_SPEECH = "end_of_speech"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SpeechData:
     """One reading of a stretch of speech.
 
@@ -38,7 +39,7 @@ MIN_CONFIDENCE = 0.5
 """Below this a reading is shown and logged but does not confirm an interruption."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SpeechEvent:
     """What a recogniser says. A FINAL_TRANSCRIPT with no text means: that voice held no words."""
 
@@ -46,7 +47,7 @@ class SpeechEvent:
     alternatives: list[SpeechData] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class STTContext:
     """What the recogniser may know beforehand. Engines take from it what they can use.
 
@@ -59,7 +60,7 @@ class STTContext:
     tools: "Sequence[ToolHint]" = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ToolHint:
     """A tool, as far as a recogniser cares: `arguments` maps a parameter to the values its documentation lists."""
 

@@ -1,11 +1,13 @@
 """What a runtime adds: from the end of the caller's speech to sound, and from the decision to interrupt to silence."""
 
 import asyncio
+import gc
 from bisect import bisect_left
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from benchmarks import floor, ours
+from benchmarks.awake import core_awake
 from benchmarks.report import Report, percentile
 from benchmarks.talk import Caller, Ear, Script, Sink
 
@@ -29,8 +31,15 @@ def measure_added(report: Report) -> None:
     """From the end of speech, and the endpointing delay, to the first sample at the sink."""
     report.title(f"Added between the end of speech and the first sample, {ROUNDS * TURNS} turns in real time, ms")
     _head(report)
+    mine, bare = _both(CASES["no delays"], TURNS, _to_first_sample)
+    _row(report, "(no delays, core at rest)", mine, bare)
+    with core_awake():
+        _measure_awake(report)
+
+
+def _measure_awake(report: Report) -> None:
     for name, script in CASES.items():
-        mine, bare = _both(script, TURNS, lambda call: _after(call[1].finals, call[2].begun))
+        mine, bare = _both(script, TURNS, _to_first_sample)
         _row(report, name, mine, bare)
         report.bound(f"added latency, {name}, p50", percentile(mine, 50), 0.5, "ms")
         report.bound(f"added latency, {name}, p99", percentile(mine, 99), 2.0, "ms")
@@ -43,6 +52,10 @@ def measure_added(report: Report) -> None:
         report.bound(f"added latency, {name}, p{percent} above the floor", above, limit, "ms")
 
 
+def _to_first_sample(call: Call) -> list[float]:
+    return _after(call[1].finals, call[2].begun)
+
+
 def measure_barge_in(report: Report) -> None:
     """From a voice, from words, and from the decision that the words bring, to the sink's being told to be silent.
 
@@ -50,7 +63,8 @@ def measure_barge_in(report: Report) -> None:
     """
     report.title(f"Barge-in: decision to the sink being told, {ROUNDS * TURNS} times in real time, ms")
     _head(report)
-    calls = _rounds(BARGE_IN, TURNS + 1)
+    with core_awake():
+        calls = _rounds(BARGE_IN, TURNS + 1)
     for name, figure in (
         ("duck (voice)", _to_duck),
         ("cancel (words)", _from_words),
@@ -96,7 +110,10 @@ def _pooled(
 
 def _talk(converse: Converse, script: Script, turns: int) -> Call:
     caller, ear, sink = Caller(turns), Ear(), Sink()
+    gc.collect()
+    gc.freeze()  # as the console does when a call begins
     asyncio.run(converse(caller, ear, script, sink))
+    gc.unfreeze()
     return caller, ear, sink
 
 

@@ -35,7 +35,8 @@ async def converse(caller: Caller, ear: Ear, script: Script, sink: Sink) -> None
     answered = "playback_started" if script.barge_in else "playback_finished"
     talk.on(answered, lambda event: caller.go_on())
     await talk.start(agent(), input=caller, output=sink)
-    _note_cuts(talk, ear)
+    if script.barge_in:
+        _note_cuts(talk, ear)
     await caller.spoken.wait()
     await talk.aclose()
     if talk.last_error is not None:

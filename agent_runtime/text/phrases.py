@@ -18,15 +18,15 @@ phrase sound right, half a sentence does not. How the text was cut into tokens m
 import re
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
+from agent_runtime.records import record
 from agent_runtime.text.words import count
 
 Ending = Literal["sentence", "clause", "word"]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Phrase:
     """A piece of an utterance.
 
@@ -39,7 +39,7 @@ class Phrase:
     spoken: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Bounds:
     """From how many words or characters on a phrase is cut at a clause end, and from how many at any break."""
 
@@ -65,6 +65,7 @@ _BREAK = re.compile(
 _SPACE = re.compile(r"\s")
 """All that `_BREAK` finds in text of ASCII, found sooner."""
 _TRAILING = re.compile(rf"[{_CLOSERS}]+$")
+_PLAIN_ENDS = ".,?!;:"
 _SENTENCE_MARKS = tuple("!?。！？।॥۔؟")
 _CLAUSE_MARKS = tuple(",;:，、；：،؛—–")
 _MARKS = (".", "…", *_SENTENCE_MARKS, *_CLAUSE_MARKS)
@@ -173,7 +174,8 @@ class PhraseSplitter:
         """What ends behind `word`, which may be empty: behind the first of two spaces, or in a blank line."""
         ending: Ending = "word"
         if word:
-            before, self._last = self._last, word if word[-1].isalnum() else _TRAILING.sub("", word)
+            before, end = self._last, word[-1]
+            self._last = word if end.isalnum() or end in _PLAIN_ENDS else _TRAILING.sub("", word)
             ending = self._punctuation(self._last, before)
             if self._new_line:
                 self._new_line, self._block = False, not word[0].isalpha() and _BLOCK.match(word) is not None

@@ -198,13 +198,13 @@ class MarkdownFilter:
 
     def _line(self, line: str) -> str:
         """A line that is here from its start."""
+        if line[:1].isalpha():  # none of what a line may begin with
+            return self._rest_of_line(line)
         if _FENCE.match(line):
             self._in_fence = not self._in_fence
             return ""
         if self._in_fence:
             return line
-        if line[:1].isalpha():  # none of what a line may begin with
-            return self._inline(line)
         if _RULE.match(line) or _REFERENCE.match(line):
             return ""
         if line.lstrip().startswith("|"):

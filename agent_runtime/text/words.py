@@ -21,7 +21,7 @@ _SYNC = 6
 
 def speakable(text: str) -> bool:
     """Whether there is a letter or a digit in it."""
-    return _SPEAKABLE.search(text) is not None
+    return text[:1].isalnum() or _SPEAKABLE.search(text) is not None
 
 
 def count(text: str) -> float:

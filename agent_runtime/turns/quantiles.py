@@ -4,6 +4,7 @@ from bisect import bisect_right, insort
 from math import isfinite
 
 _MARKERS = 5
+_AT_MOST_NEW = 64
 
 
 class Quantile:
@@ -18,7 +19,7 @@ class Quantile:
         p: which quantile, between 0 and 1, neither included.
     """
 
-    __slots__ = ("_heights", "_places", "_wanted", "count", "p")
+    __slots__ = ("_heights", "_new", "_places", "_wanted", "count", "p")
 
     def __init__(self, p: float) -> None:
         if not 0 < p < 1:
@@ -26,12 +27,14 @@ class Quantile:
         self.p = p
         self.count = 0
         self._heights: list[float] = []
+        self._new: list[float] = []  # looked at when the estimate is asked for: whoever adds has a turn to answer
         self._places = [0.0, 1.0, 2.0, 3.0, 4.0]
         self._wanted = (0.0, p / 2, p, (1 + p) / 2, 1.0)
 
     @property
     def value(self) -> float | None:
         """The estimate; exact (nearest rank) up to five observations, None before the first."""
+        self._look()
         if not self._heights:
             return None
         if self.count > _MARKERS:
@@ -40,23 +43,33 @@ class Quantile:
 
     def add(self, observation: float) -> None:
         """One more. What is no finite number is passed over."""
-        if not isfinite(observation):
-            return
-        self.count += 1
-        if self.count <= _MARKERS:
-            insort(self._heights, observation)
-            return
+        if isfinite(observation):
+            self.count += 1
+            self._new.append(observation)
+            if len(self._new) >= _AT_MOST_NEW:
+                self._look()
+
+    def _look(self) -> None:
+        for seen, observation in enumerate(self._new, self.count - len(self._new) + 1):
+            self._take(observation, seen)
+        self._new.clear()
+
+    def _take(self, observation: float, seen: int) -> None:
+        """Observation number `seen`."""
         heights = self._heights
+        if seen <= _MARKERS:
+            insort(heights, observation)
+            return
         heights[0] = min(heights[0], observation)
         heights[4] = max(heights[4], observation)
         cell = min(3, bisect_right(heights, observation) - 1)
         for marker in range(cell + 1, _MARKERS):
             self._places[marker] += 1
         for marker in (1, 2, 3):
-            self._settle(marker)
+            self._settle(marker, seen)
 
-    def _settle(self, marker: int) -> None:
-        off = self._wanted[marker] * (self.count - 1) - self._places[marker]
+    def _settle(self, marker: int, seen: int) -> None:
+        off = self._wanted[marker] * (seen - 1) - self._places[marker]
         room = self._places[marker + 1] - self._places[marker], self._places[marker - 1] - self._places[marker]
         if (off >= 1 and room[0] > 1) or (off <= -1 and room[1] < -1):
             step = 1 if off > 0 else -1

@@ -1,7 +1,8 @@
 """What the turn machine is told, and what it answers. Each signal carries its time, in seconds of loop time."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from agent_runtime.records import record
 
 Kind = Literal["speech", "command", "undecided", "backchannel", "filler", "aside", "echo"]
 """What words are, said over the agent: `command` interrupts at once ("stop"), `undecided` not yet ("ye"), the last four
@@ -10,19 +11,19 @@ interrupt nobody. What is `echo` of the agent is not the user's, so it has no te
 # Events
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class VoiceStarted:
     at: float
     onset: float
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class VoiceStopped:
     at: float
     last_voiced: float
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Heard:
     """The recogniser's reading.
 
@@ -37,7 +38,7 @@ class Heard:
     kind: Kind = "speech"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Advice:
     """The turn detector's answer about `text`: the probability that the turn is complete; None is no opinion."""
 
@@ -46,7 +47,7 @@ class Advice:
     probability: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ReplyPlanned:
     """A reply or an announcement is being made; nothing of it was heard."""
 
@@ -55,7 +56,7 @@ class ReplyPlanned:
     """Of the speech that is to sound first."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AgentStarted:
     """The first sample of a speech left the sink."""
 
@@ -63,7 +64,7 @@ class AgentStarted:
     interruptible: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AgentStopped:
     """A speech is over: played to its end, cancelled, or it came to nothing. `more` says that another is under way."""
 
@@ -71,14 +72,14 @@ class AgentStopped:
     more: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ReplyTookEffect:
     """A tool of the pending reply has started: its turn cannot be reopened any more."""
 
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CommitRequested:
     """The application ends the user's turn; it waits for the recogniser until `deadline`."""
 
@@ -86,14 +87,14 @@ class CommitRequested:
     deadline: float
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ClearRequested:
     """The application throws the user's words away."""
 
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Tick:
     """The time has come that `TurnMachine.deadline` named."""
 
@@ -118,41 +119,41 @@ TurnEvent = (
 # Commands
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Duck:
     """Play the agent's speech softly."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Hold:
     """Let nothing of the agent's speech sound, and remember the sample."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Release:
     """It was no interruption: on from that sample, at full level."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Cancel:
     """It was one: end the agent's speech here."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Dismiss:
     """It is open no more whether it was one: the agent's speech has come to its own end."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Reopen:
     """Throw away the reply, of which nothing was heard: its turn goes on."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Commit:
     """The user's turn is final."""
 
@@ -163,7 +164,7 @@ class Commit:
     sure: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Ignore:
     """What the user said is no turn: a sign of listening, a filler, words to somebody else."""
 
@@ -171,28 +172,28 @@ class Ignore:
     kind: Kind
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AskDetector:
     """The turn detector is to say whether `text` is a whole turn; `Advice` is its answer, now or later."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Prepare:
     """The turn will probably end with these words: its reply may be made, and must not sound before the `Commit`."""
 
     transcript: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AskAgain:
     """The user spoke, and `after` seconds later there are still no words."""
 
     after: float
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class GiveUpOnVoice:
     """A voice held the agent for `after` seconds without words: the recogniser is deaf (`confirmed`), or it is noise.
 
