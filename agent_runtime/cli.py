@@ -3,10 +3,12 @@
 import argparse
 import atexit
 import contextlib
+import difflib
 import importlib.util
 import inspect
 import io
 import os
+import re
 import signal
 import sys
 import threading
@@ -44,6 +46,8 @@ Inside a script that ends with cli.run_app(server), leave out its name: python a
 """
 
 ROOMS = ("dev", "start", "connect")
+
+_WRONG_CHOICE = re.compile(r"invalid choice: '(?P<given>[^']*)' \(choose from (?P<known>.*)\)")
 
 LATER = "LiveKit rooms come in a later version, and with them '{0}'; use 'console' to talk to the agent until then."
 
@@ -266,6 +270,10 @@ class _Parser(argparse.ArgumentParser):
             self._is_inside = False
 
     def error(self, message: str) -> NoReturn:
+        if wrong := _WRONG_CHOICE.search(message):
+            near = difflib.get_close_matches(wrong["given"], re.findall(r"[\w-]+", wrong["known"]), n=1)
+            if near:
+                raise UsageError(f"{message}; did you mean {near[0]!r}? See {self.prog} --help.")
         raise UsageError(f"{message}; see {self.prog} --help.")
 
 
@@ -349,6 +357,8 @@ def load_server(script: str) -> "AgentServer":
     from agent_runtime.worker.server import AgentServer
 
     path = Path(script)
+    if not script:
+        raise UsageError("The path given as script is empty; name a Python file.")
     if path.is_dir():
         raise UsageError(f"The script {script!r} is a directory; name a Python file in it.")
     if not path.is_file():

@@ -18,6 +18,7 @@ from agent_runtime.advice import Adviser, detector_of
 from agent_runtime.agent import Agent
 from agent_runtime.audio.endpoints import AudioSink
 from agent_runtime.chat import AgentHandoff, ChatContext, ChatItem, ChatMessage
+from agent_runtime.errors import UsageError
 from agent_runtime.events import AgentState, Event
 from agent_runtime.hand_over import HandOvers
 from agent_runtime.hearing import Hearing
@@ -332,12 +333,13 @@ class Conversation:
     def failed(self, source: str, what: str, error: BaseException) -> None:
         """A node, hook or tool raised: an event, and the session lives on."""
         detail = str(error) or type(error).__name__
+        named = "" if isinstance(error, UsageError) else f" with {type(error).__name__}"  # that is a sentence for users
         self.session.keep_traceback(error)
         self.post(
             events.Error(
                 at=clock.now(),
                 source=source,
-                message=f"{what} failed with {type(error).__name__}: {detail}",
+                message=f"{what} failed{named}: {detail}",
                 recoverable=True,
             )
         )

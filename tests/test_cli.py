@@ -137,6 +137,7 @@ def test_rooms_come_later_in_a_script_too() -> None:
         (["console", CLOCK, "--input", CALLER, "--input-device", "1"], "--input-device"),
         (["console", CLOCK, "--input", CALLER, "--now", "yesterday"], "'yesterday'"),
         (["console", CLOCK, "--input", CALLER, "--now", ""], "''"),
+        (["consle", CLOCK], "; did you mean 'console'? See agent-runtime --help."),
         (["console", CLOCK, "--input", CALLER, "--now", "0001-01-01"], "'0001-01-01'"),
         (["console", CLOCK, "--input", CALLER, "--now", "9999-12-31T23:59+00:00"], "'9999-"),
     ],
@@ -151,6 +152,8 @@ def test_a_wrong_command_is_told_in_one_sentence(argv: list[object], told: str) 
 def test_a_script_that_is_missing_or_none(tmp_path: Path) -> None:
     assert "'nothing.py'" in refused("console", "nothing.py")
     assert "is a directory" in refused("console", tmp_path)
+    for verb in ("console", "explain"):
+        assert refused(verb, "") == "The path given as script is empty; name a Python file."
     text = tmp_path / "notes.txt"
     text.write_text("hello")
     assert "is no Python file" in refused("console", text)

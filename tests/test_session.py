@@ -1411,9 +1411,9 @@ def test_sys_exit_in_hooks_and_tools_fails_there_and_the_call_goes_on() -> None:
     messages = [error.message for error in told.of(Error)]
     end = "was called; end a call with session.shutdown(), or raise an error."
     assert messages == [
-        f"on_enter of 'leaves' failed with UsageError: sys.exit('bye') {end}",
-        f"The tool 'leave' failed with UsageError: sys.exit(3) {end}",
-        f"on_exit of 'leaves' failed with UsageError: sys.exit(4) {end}",
+        f"on_enter of 'leaves' failed: sys.exit('bye') {end}",
+        f"The tool 'leave' failed: sys.exit(3) {end}",
+        f"on_exit of 'leaves' failed: sys.exit(4) {end}",
     ]
     assert told.said[-1] == ("assistant", "So it is.")
     assert told.one(Close).reason == "user_initiated"

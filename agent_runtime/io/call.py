@@ -33,6 +33,13 @@ START = "write 'await session.start(agent=..., room=ctx.room)'; without its room
 BEGIN_S = 60.0
 """How long an entrypoint may take until it starts its session: it may load a model, and it must not hang unseen."""
 
+SPEAKS_ON_S = 300.0
+"""How long an agent may go on when the recording of its caller is over, or over one line from a pipe.
+
+Longer than what anybody listens to, so that a text that is read out is whole in the call; and an agent that never ends
+costs some ten seconds and 30 MB in virtual time.
+"""
+
 HURRIED_S = 1.0
 """What a call's shutdown callbacks have, and its entrypoint, where the user hangs up with a signal.
 

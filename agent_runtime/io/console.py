@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from agent_runtime import clock, events, virtual
 from agent_runtime.audio.wav import read_wav
 from agent_runtime.errors import DeviceError, UsageError
-from agent_runtime.io.call import BEGIN_S, START, CallerFromFile, ConsoleCall, Kept, Recorder
+from agent_runtime.io.call import BEGIN_S, SPEAKS_ON_S, START, CallerFromFile, ConsoleCall, Kept, Recorder
 from agent_runtime.io.controls import SessionControls, read_keys
 from agent_runtime.io.memory import ClockSink
 from agent_runtime.io.terminal import TerminalView
@@ -35,13 +35,6 @@ FILES = ("call.wav", "call.svg", "call.jsonl")
 
 PATIENCE_S = 60.0
 """How long a played or piped call waits for an agent from whom nothing comes."""
-
-SPEAKS_ON_S = 300.0
-"""How long an agent may go on when the recording of its caller is over.
-
-Longer than what anybody listens to, so that a text that is read out is whole in the call; and an agent that never ends
-costs some ten seconds and 30 MB in virtual time.
-"""
 
 WITHOUT: dict["Kind", str] = {
     "stt": "what the caller says is not understood",
@@ -82,9 +75,8 @@ def _check(options: argparse.Namespace) -> None:
     """Refuse options that would go without effect, an empty path, and a tape where something stands."""
     if options.record is not None:
         check_new(Path(options.record))
-    for name, file in (("script", "a Python file"), ("--input", "a WAV file")):
-        if getattr(options, name.strip("-"), None) == "":
-            raise UsageError(f"The path given as {name} is empty; name {file}.")
+    if options.input == "":
+        raise UsageError("The path given as --input is empty; name a WAV file.")
     if not options.text and options.input is None:
         return
     idle = {

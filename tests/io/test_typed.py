@@ -3,13 +3,23 @@
 import asyncio
 import io
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, TextIO
 
 import pytest
 
-from agent_runtime import Agent, AgentSession, RunContext, clock, function_tool, virtual
+from agent_runtime import (
+    Agent,
+    AgentSession,
+    ChatContext,
+    ModelSettings,
+    RunContext,
+    Tool,
+    clock,
+    function_tool,
+    virtual,
+)
 from agent_runtime.io.terminal import TerminalView
 from agent_runtime.io.typed import converse_in_text, lines_of
 from agent_runtime.testing.scripted import Call, ScriptedLLM
@@ -230,3 +240,29 @@ def test_from_a_pipe_to_a_terminal(pty: Pty) -> None:
         "agent> Done, milk is on the list.",
         "you>",
     ]
+
+
+class _Endless(Agent):
+    async def llm_node(
+        self, chat_ctx: ChatContext, tools: list[Tool], model_settings: ModelSettings
+    ) -> AsyncIterator[str]:
+        while True:
+            await clock.sleep(0.05)
+            yield "word "
+
+
+def test_an_answer_that_never_ends_ends_a_piped_conversation() -> None:
+    async def main() -> str:
+        session = AgentSession[Any]()
+        out = io.StringIO()
+        with TerminalView(out, live=False, written=True) as view:
+            session.log.subscribe(view)
+            await session.start(_Endless(instructions="Go on."))
+            await converse_in_text(session, view, io.StringIO("hello\nare you done\n"))
+            await session.aclose()
+        return out.getvalue()
+
+    out = virtual.run(main())
+    assert "The agent has gone on for 300 s over one line; the call ends here." in out
+    assert "are you done" not in out
+    assert "agent> ~~word word" in out
