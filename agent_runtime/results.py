@@ -57,9 +57,21 @@ def _as_text_of_types(name: str, result: object) -> str:
     from pydantic_core import PydanticSerializationError, to_json
 
     try:
-        return to_json(result).decode()
+        return to_json(_sets_in_order(result)).decode()
     except (PydanticSerializationError, ValueError):
         return _as_python_writes_it(name, result)
+
+
+def _sets_in_order(value: object) -> object:
+    """Sets as lists that every run writes alike: a set's own order changes from process to process."""
+    match value:
+        case set() | frozenset():
+            return sorted(map(_sets_in_order, value), key=repr)
+        case list() | tuple():
+            return [_sets_in_order(each) for each in value]
+        case dict():
+            return {key: _sets_in_order(each) for key, each in value.items()}
+    return value
 
 
 def _as_python_writes_it(name: str, result: object) -> str:
