@@ -3,7 +3,6 @@
 import argparse
 import atexit
 import contextlib
-import difflib
 import importlib.util
 import inspect
 import io
@@ -271,7 +270,9 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         if wrong := _WRONG_CHOICE.search(message):
-            near = difflib.get_close_matches(wrong["given"], re.findall(r"[\w-]+", wrong["known"]), n=1)
+            from difflib import get_close_matches
+
+            near = get_close_matches(wrong["given"], re.findall(r"[\w-]+", wrong["known"]), n=1)
             if near:
                 raise UsageError(f"{message}; did you mean {near[0]!r}? See {self.prog} --help.")
         raise UsageError(f"{message}; see {self.prog} --help.")

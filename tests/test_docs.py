@@ -42,6 +42,7 @@ from agent_runtime.turns import endpoint, machine
 from agent_runtime.turns.options import DEFAULT_DETECTOR, TurnHandling
 from agent_runtime.types import APIConnectOptions
 from agent_runtime.worker.server import Entrypoint
+from tests.environments import skip_without
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
@@ -161,11 +162,7 @@ def test_a_snippet_does_what_the_page_says(snippet: Snippet, tmp_path: Path, mon
 
 
 def _printed_in(python: Path, source: str) -> str:
-    if not python.exists():
-        pytest.skip(
-            f"{python.parent.parent.name} is not there; "
-            f"'sh scripts/environments.sh {python.parent.parent.name.removeprefix('.venv-')}' installs it."
-        )
+    skip_without(python)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     run = subprocess.run([python, "-c", source], env=environment, capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr

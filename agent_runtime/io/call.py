@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -44,6 +44,18 @@ HURRIED_S = 1.0
 """What a call's shutdown callbacks have, and its entrypoint, where the user hangs up with a signal.
 
 Otherwise each has `SHUTDOWN_GRACE_S`: time to save a transcript."""
+
+
+async def has_ended(work: Awaitable[object], *, within_s: float) -> bool:
+    """Wait for `work`, but no longer than so many seconds; a TimeoutError of its own goes on."""
+    try:
+        async with asyncio.timeout(within_s) as limit:
+            await work
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        return False
+    return True
 
 
 class CallerFromFile(AudioSource):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from agent_runtime import clock, events, virtual
 from agent_runtime.audio.wav import read_wav
 from agent_runtime.errors import DeviceError, UsageError
-from agent_runtime.io.call import BEGIN_S, SPEAKS_ON_S, START, CallerFromFile, ConsoleCall, Kept, Recorder
+from agent_runtime.io.call import BEGIN_S, SPEAKS_ON_S, START, CallerFromFile, ConsoleCall, Kept, Recorder, has_ended
 from agent_runtime.io.controls import SessionControls, read_keys
 from agent_runtime.io.memory import ClockSink
 from agent_runtime.io.terminal import TerminalView
@@ -187,12 +187,7 @@ async def _heard_out(session: "AgentSession[Any]", caller: CallerFromFile) -> No
     """The recording is over, its last turn has become final, and the agent is done with it."""
     await caller.recorded.wait()
     await clock.sleep(session.turn_handling.endpointing.max_delay + 0.1)
-    try:
-        async with asyncio.timeout(SPEAKS_ON_S) as limit:
-            await _unless_stuck(session, session.wait_for_idle())
-    except TimeoutError:
-        if not limit.expired():
-            raise
+    if not await has_ended(_unless_stuck(session, session.wait_for_idle()), within_s=SPEAKS_ON_S):
         _complain(f"The agent has gone on for {SPEAKS_ON_S:g} s after its caller's end; the call ends here.")
 
 

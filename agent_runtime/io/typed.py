@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from agent_runtime import clock
 from agent_runtime.channels import Channel
-from agent_runtime.io.call import SPEAKS_ON_S
+from agent_runtime.io.call import SPEAKS_ON_S, has_ended
 from agent_runtime.io.editor import LineEditor
 from agent_runtime.io.keys import open_keys
 from agent_runtime.io.milestones import Milestones
@@ -51,15 +51,9 @@ async def _from_pipe(session: AgentSession[Any], view: TerminalView, source: Tex
             view.asked(text)
             return
         view.asked(text)
-        if text and session.is_open:
-            try:
-                async with asyncio.timeout(SPEAKS_ON_S) as limit:
-                    await session.run(user_input=text)
-            except TimeoutError:
-                if not limit.expired():
-                    raise
-                view.note(f"The agent has gone on for {SPEAKS_ON_S:g} s over one line; the call ends here.", "warning")
-                return
+        if text and session.is_open and not await has_ended(session.run(user_input=text), within_s=SPEAKS_ON_S):
+            view.note(f"The agent has gone on for {SPEAKS_ON_S:g} s over one line; the call ends here.", "warning")
+            return
         if not session.is_open:  # the agent has ended the call
             await asyncio.get_running_loop().create_future()
         view.ask()

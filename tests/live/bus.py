@@ -108,9 +108,8 @@ class Bus:
 
     def say(self, wav: Path) -> "subprocess.Popen[bytes]":
         """Play a WAV file into the microphone; `wait()` for it or not."""
-        player = self._tool(
-            "paplay", "--device=vmic_in", "--latency-msec=500", str(wav)
-        )  # a busy machine lets 20 run dry
+        # At 20 ms ahead it ran dry where the machine was busy, and damaged what was said.
+        player = self._tool("paplay", "--device=vmic_in", "--latency-msec=500", str(wav))
         self._players.append(player)
         return player
 

@@ -316,7 +316,7 @@ def test_nineteen_providers_cost_less_than_15_mb() -> None:
         """
     )
     if not Path("/proc/self/status").is_file():
-        pytest.skip("Memory is read from /proc/self/status, which Linux has: run the tests there, or in a container.")
+        pytest.skip(reason="Memory is read from /proc/self/status: run the tests on Linux, or in a container.")
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True, timeout=60
     )

@@ -21,6 +21,7 @@ from agent_runtime.llm import ModelCall, reporting
 from agent_runtime.plugins import langchain
 from agent_runtime.providers.langchain import messages, unpacked
 from agent_runtime.types import APIConnectOptions
+from tests.environments import skip_without
 from tests.providers.wires import PNG, called, chunks, collect, conversation, get_weather
 
 ROOT = Path(__file__).parents[2]
@@ -351,8 +352,7 @@ def test_bad_options(graph: Any, options: dict[str, Any], says: str) -> None:
 
 @pytest.fixture(scope="module")
 def real() -> dict[str, Any]:
-    if not PYTHON.exists():
-        pytest.skip("LangGraph is not here; 'sh scripts/environments.sh langgraph' installs it in .venv-langgraph.")
+    skip_without(PYTHON)
     script = Path(__file__).with_name("langgraph_calls.py")
     done = subprocess.run(
         [PYTHON, script],

@@ -95,7 +95,7 @@ def test_plain(call):
     pass
 
 def test_plain_that_fails(call):
-    pytest.skip("not here")
+    pytest.skip(reason="not here")
 
 def test_plain_with_another_call(call):
     simulate({"until": 1}).expect("agent never speaks")
@@ -123,7 +123,7 @@ async def test_another_call(call):
     (await perform(Scenario.of({"until": 1}))).expect("agent never speaks")
 
 async def test_raises(call):
-    pytest.skip("not here")
+    pytest.skip(reason="not here")
 
 async def test_never_begun(call):
     call.caller.says("hello", at=0.5)

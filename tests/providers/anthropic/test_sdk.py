@@ -10,6 +10,7 @@ import pytest
 from agent_runtime.chat import ChatContext, ChatMessage
 from agent_runtime.content import FileContent, ImageContent
 from agent_runtime.tools import ProviderTool
+from tests.environments import skip_without
 from tests.providers.anthropic_events import OLD, body
 from tests.providers.wires import PNG, book, called, conversation, get_weather
 
@@ -71,10 +72,7 @@ def bodies() -> list[dict[str, Any]]:
 
 @pytest.mark.real_time
 def test_row_2_the_sdks_types_take_every_body() -> None:
-    if not PYTHON.exists():
-        pytest.skip(
-            "Anthropic's SDK is not here; 'sh scripts/environments.sh anthropic' installs it in .venv-anthropic."
-        )
+    skip_without(PYTHON)
     wrong = {**body(), "messages": [{"role": "tool", "content": "x"}]}
     given = json.dumps([*bodies(), wrong])
     done = subprocess.run([PYTHON, "-c", JUDGE], input=given, capture_output=True, text=True, timeout=60, check=False)
