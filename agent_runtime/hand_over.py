@@ -67,6 +67,7 @@ class HandOvers:
             await self.hook(old.on_exit, f"on_exit of '{old.id}'")
         agent._session = conversation.session
         self.agent = agent
+        conversation.speeches.stand_by()
         conversation.add_item(
             AgentHandoff(old_agent_id=old.id if old else None, new_agent_id=agent.id, created_at=clock.now())
         )

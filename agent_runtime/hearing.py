@@ -130,7 +130,7 @@ class Hearing:
     def _sounding(self, at: float) -> str:
         """What was heard of the utterance that sounds; worked out once for all that is asked about a reading."""
         if self._heard is None or self._heard[0] != at:
-            self._heard = at, self._conversation.speeches.heard_now
+            self._heard = at, self._heard_now
         return self._heard[1]
 
     @property
@@ -143,7 +143,12 @@ class Hearing:
     @property
     def agent_said(self) -> str:
         """The agent's last words that were heard, those that sound now included."""
-        return self._conversation.speeches.heard_now or self._last_said
+        return self._heard_now or self._last_said
+
+    @property
+    def _heard_now(self) -> str:
+        playout = self._conversation.playout
+        return playout.heard_now if playout is not None else ""
 
     def _echoing(self, at: float) -> str:
         """What of a speech that is over may still come back."""

@@ -8,10 +8,9 @@ Cancelling the reply's task ends the tree. Tools are not in it: a tool that has 
 """
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agent_runtime import clock
@@ -21,8 +20,9 @@ from agent_runtime.channels import Channel
 from agent_runtime.chat import ChatContext, ChatMessage, FunctionCall, FunctionCallOutput
 from agent_runtime.errors import UsageError
 from agent_runtime.events import Event, FirstSample, FirstToken, LlmRequested, PhraseReady, Stalled
-from agent_runtime.llm import LLM, ChatChunk, FunctionToolCall, reporting
+from agent_runtime.llm import LLM, ChatChunk, FunctionToolCall, ModelCall, reporting
 from agent_runtime.nodes.playout import Utterance
+from agent_runtime.nodes.streams import WatchedText, captioned, once, tee
 from agent_runtime.speech import SpeechHandle
 from agent_runtime.tools import StopResponse, ToolChoice, ToolOutcome
 from agent_runtime.turns.ledger import Heard
@@ -48,6 +48,8 @@ RETURNED = frozenset({"google", "livekit", "xai"})
 
 TEXT_AHEAD = 256
 """Pieces of text that may wait for the synthesiser before the model is held back."""
+
+_AS_EVER = ModelSettings()
 
 current: ContextVar["Reply"] = ContextVar("current_reply")
 """The reply in whose tasks the code runs; nodes and tools find it here."""
@@ -116,13 +118,19 @@ class _Call:
 
 
 class Reply:
-    """Makes one speech. `run` is its task."""
+    """Makes one speech. `run` is its task.
 
-    def __init__(self, conversation: "Conversation", agent: Agent, handle: SpeechHandle, request: Request) -> None:
-        self.handle = handle
+    It may stand by: its tasks have begun before there is anything to say, and wait for it. A user who has come to the
+    end of a turn is then answered by waking them.
+    """
+
+    handle: SpeechHandle
+    request: Request
+
+    def __init__(self, conversation: "Conversation", agent: Agent) -> None:
         self.agent = agent
-        self.request = request
-        self.task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[BaseException | None] | None = None
+        self.begun = False
         self.spoken: list[Spoken] = []
         self.waits = False
         """Whether it is waiting for its tools: what they have said is spoken meanwhile."""
@@ -137,11 +145,34 @@ class Reply:
         self._conversation = conversation
         self._phrases = 0
         self._sounds = False
+        self._go: asyncio.Future[None] | None = None
+        self._line: tuple[Channel[str], Utterance] | None = None  # from text to sound, standing by
         self._post = conversation.post
         self._adopted: asyncio.Event | None = None
         self._kept_back: list[Event] = []
         self._speaks_ahead = False
         self._context_size = 0
+
+    # Standing by.
+
+    def stand_by(self) -> None:
+        """From now on `run` waits for `go`."""
+        self._go = asyncio.get_running_loop().create_future()
+
+    def go(self) -> None:
+        """`handle` and `request` are there."""
+        if self._go is not None:
+            self._go.set_result(None)
+
+    async def _wait_to_go(self, group: asyncio.TaskGroup) -> None:
+        speeches = self._conversation.speeches
+        kind = type(self.agent)  # an agent's own nodes are called when there is something to say
+        own = kind.tts_node is not Agent.tts_node or kind.transcription_node is not Agent.transcription_node
+        if not own and speeches.has_voice:
+            self._line = Channel(TEXT_AHEAD), speeches.new_utterance()
+            self._give_voice(group, *self._line)
+        assert self._go is not None
+        await self._go
 
     # Being made ahead of its turn.
 
@@ -186,13 +217,17 @@ class Reply:
     async def run(self) -> None:
         """Make the speech and wait until it was played. Nodes that fail are events, not exceptions."""
         current.set(self)
-        reporting.set(partial(self._conversation.accounts.called, self.handle.id))
+        reporting.set(self._called)
         async with asyncio.TaskGroup() as group:
+            if self._go is not None:
+                await self._wait_to_go(group)
             if self.request.is_said_as_it_stands:
                 await self._say(group)
             else:
                 await self._answer(group)
             self.complete = True
+            if self._line is not None:
+                self._line[0].close()
             self._conversation.wake_playout()
             for spoken in self.spoken:
                 await spoken.utterance.over.wait()
@@ -217,6 +252,9 @@ class Reply:
             if spoken.step <= step:
                 await spoken.utterance.over.wait()
 
+    def _called(self, call: ModelCall) -> None:
+        self._conversation.accounts.called(self.handle.id, call)
+
     def phrase_ready(self, raw: str) -> None:
         self._post(PhraseReady(at=clock.now(), speech_id=self.handle.id, index=self._phrases, text=raw.strip()))
         self._phrases += 1
@@ -225,10 +263,10 @@ class Reply:
 
     async def _say(self, group: asyncio.TaskGroup) -> None:
         text, audio = self.request.text, self.request.audio
-        pieces = _once(text) if isinstance(text, str) else text
+        pieces = once(text) if isinstance(text, str) else text
         if audio is not None:
             said = "".join([piece async for piece in pieces]) if pieces is not None else ""
-            self._speak(group, audio=_captioned(audio, said))
+            self._speak(group, audio=captioned(audio, said))
         elif pieces is not None:
             self._speak(group, text=pieces)
 
@@ -242,7 +280,8 @@ class Reply:
         for step in range(steps + 1):
             self.handle.num_steps = step + 1
             choice = self.request.tool_choice if step < steps else "none"
-            settings = ModelSettings(tool_choice=choice, llm=self.request.llm)
+            llm = self.request.llm
+            settings = ModelSettings(choice, llm) if choice is not None or llm is not None else _AS_EVER
             said, calls = await self._ask(group, ctx, settings, step, may_call=step < steps)
             if not calls:
                 return
@@ -306,8 +345,7 @@ class Reply:
                     if content:
                         self.characters += len(content)
                         if text is None:
-                            text = Channel(TEXT_AHEAD)
-                            self._speak(group, text=text, step=step)
+                            text = self._open(group, step)
                         said.append(content)
                         if not text.offer(content):
                             deadline.pause()  # the synthesiser holds us back
@@ -345,7 +383,7 @@ class Reply:
         """No turn of the user's ends in silence."""
         line = self._conversation.session.on_error
         if line:
-            self._speak(group, text=_once(line), step=step)
+            self._speak(group, text=once(line), step=step)
 
     def _keep_for_return(self, step: int, extra: dict[str, Any]) -> None:
         for service in RETURNED.intersection(extra):
@@ -392,6 +430,19 @@ class Reply:
 
     # From text to sound.
 
+    def _open(self, group: asyncio.TaskGroup, step: int) -> Channel[str]:
+        """Where text goes that is to be spoken as it comes."""
+        if self._line is not None and (self._adopted is None or self._speaks_ahead):
+            (text, utterance), self._line = self._line, None
+            self.spoken.append(Spoken(utterance, step, clock.now()))
+        else:
+            text = Channel(TEXT_AHEAD)
+            self._speak(group, text=text, step=step)
+        return text
+
+    def _give_voice(self, group: asyncio.TaskGroup, text: AsyncIterable[str], utterance: Utterance) -> None:
+        group.create_task(self._voice(utterance, WatchedText(text, utterance.given, self._text_failed)), name="tts")
+
     def _speak(
         self,
         group: asyncio.TaskGroup,
@@ -405,23 +456,22 @@ class Reply:
         self.spoken.append(spoken)
         if audio is None and text is not None:
             if type(self.agent).transcription_node is not Agent.transcription_node:
-                text, shown = _tee(text)
+                text, shown = tee(text)
                 spoken.caption = []
                 spoken.captioning = group.create_task(
                     self._caption(spoken, shown), name=f"{self.handle.id} transcription"
                 )
             if self._conversation.speeches.has_voice:
-                clocked = _Watched(text, utterance.given, self._text_failed)
-                group.create_task(self._voice(utterance, clocked), name=f"{self.handle.id} tts")
+                self._give_voice(group, text, utterance)
             else:
                 group.create_task(self._write(spoken, text), name=f"{self.handle.id} text")
         elif audio is not None:
             group.create_task(self._play(utterance, audio), name=f"{self.handle.id} audio")
 
-    async def _voice(self, utterance: Utterance, text: "_Watched") -> None:
+    async def _voice(self, utterance: Utterance, text: WatchedText) -> None:
         if self._adopted is not None and not self._speaks_ahead:
             await self._final()
-        frames = call_node(self.agent.tts_node, text, ModelSettings())
+        frames = call_node(self.agent.tts_node, text, _AS_EVER)
         broken = True
         try:
             async with clock.Deadline(TTS_DEADLINE_S) as deadline:
@@ -486,7 +536,7 @@ class Reply:
     async def _caption(self, spoken: Spoken, text: AsyncIterable[str]) -> None:
         caption = spoken.caption
         assert caption is not None
-        pieces = call_node(self.agent.transcription_node, text, ModelSettings())
+        pieces = call_node(self.agent.transcription_node, text, _AS_EVER)
         try:
             async for piece in pieces:
                 caption.append(piece)
@@ -504,51 +554,6 @@ class _TooManySteps(Exception):
         super().__init__(f"it called '{tool}' after {steps} answers with tool calls; see max_tool_steps")
 
 
-class _Watched:
-    """Text for a tts_node, with a clock that runs while the node has text and gives no sound."""
-
-    def __init__(
-        self, text: AsyncIterable[str], given: Callable[[str], None], failed: Callable[[Exception], None]
-    ) -> None:
-        self._say = given
-        self._failed = failed
-        self.deadline: clock.Deadline | None = None
-        self._text = aiter(text)
-        self._waiting = False
-
-    def __aiter__(self) -> AsyncIterator[str]:
-        return self
-
-    async def __anext__(self) -> str:
-        self._waiting = True
-        if self.deadline is not None:
-            self.deadline.pause()
-        try:
-            piece = await anext(self._text)
-            if isinstance(self._text, Channel):  # what came in one burst is one piece
-                piece = "".join((piece, *self._text.drain()))
-            self._say(piece)
-            return piece
-        except StopAsyncIteration:
-            raise
-        except Exception as error:  # not the node's fault: what came is said
-            self._failed(error)
-            raise StopAsyncIteration from None
-        finally:
-            self._waiting = False
-            self.restart()
-
-    def restart(self) -> None:
-        """Sound or text came: the deadline counts from now, unless the node is waiting for text."""
-        if self.deadline is not None and not self._waiting:
-            self.deadline.restart()
-
-    async def drain(self) -> None:
-        """Take what the node left, so that the model behind it is not held back for ever; nobody will hear it."""
-        async for piece in self._text:
-            self._say(piece)
-
-
 def _holds(ctx: ChatContext, message: ChatMessage) -> bool:
     """Whether the message is in there: behind all that is older, so a long history is not read through at every turn."""
     for item in reversed(ctx.items):
@@ -562,34 +567,6 @@ def _holds(ctx: ChatContext, message: ChatMessage) -> bool:
 def has_turn_hook(agent: Agent) -> bool:
     """Whether it has a say in what is asked about a turn."""
     return getattr(agent.on_user_turn_completed, "__func__", None) is not Agent.on_user_turn_completed
-
-
-async def _once(text: str) -> AsyncIterator[str]:
-    yield text
-
-
-async def _captioned(audio: AsyncIterable[AudioFrame], text: str) -> AsyncIterator[AudioFrame]:
-    first = True
-    async for frame in audio:
-        if first and text and frame.text is None:
-            frame = AudioFrame(frame.data, frame.sample_rate, frame.num_channels, text=text, words=frame.words)
-        first = False
-        yield frame
-
-
-def _tee(text: AsyncIterable[str]) -> tuple[AsyncIterable[str], AsyncIterable[str]]:
-    """The same pieces twice; the copy keeps what its reader has not taken."""
-    copy: Channel[str] = Channel(1 << 20)
-
-    async def through() -> AsyncIterator[str]:
-        try:
-            async for piece in text:
-                copy.put(piece)
-                yield piece
-        finally:
-            copy.close()
-
-    return through(), copy
 
 
 def _parts(chunk: Any) -> tuple[str, Sequence[FunctionToolCall], dict[str, Any] | None]:

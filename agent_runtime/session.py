@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import dataclasses
 import os
 from collections.abc import AsyncIterable, Callable, Coroutine, Mapping, Sequence
@@ -295,10 +296,12 @@ class AgentSession(Generic[Userdata]):
                 self._started.set_exception(self._failure or InternalError("The session ended before it began."))
             await self._release()
 
-    def _spawn(self, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
+    def _spawn(
+        self, work: Coroutine[Any, Any, Any], *, name: str, context: contextvars.Context | None = None
+    ) -> asyncio.Task[Any]:
         """Start a task that lives no longer than the session."""
         assert self._group is not None, "no task group before start()"
-        task = self._group.create_task(work, name=name)
+        task = self._group.create_task(work, name=name, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

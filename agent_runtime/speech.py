@@ -34,6 +34,8 @@ class SpeechHandle:
         turn: int | None,
         allow_interruptions: bool,
         priority: int = SPEECH_PRIORITY_NORMAL,
+        interrupt: Callable[[], None] | None = None,
+        on_permission: Callable[[], None] | None = None,
     ) -> None:
         self.id = speech_id
         self.priority = priority
@@ -48,8 +50,8 @@ class SpeechHandle:
         self._waiter: asyncio.Future[None] | None = None  # there once somebody waits for it
         self._callbacks: list[Callable[[SpeechHandle], None]] = []
         self.tool_tasks: set[asyncio.Task[Any]] = set()
-        self._interrupter: Callable[[], None] | None = None
-        self._on_permission: Callable[[], None] | None = None
+        self._interrupter = interrupt
+        self._on_permission = on_permission
 
     def __repr__(self) -> str:
         state = "interrupted" if self._interrupted else "done" if self.done() else "on its way"
@@ -138,10 +140,6 @@ class SpeechHandle:
     def _tell(self, what: str, value: bool) -> None:
         if self.on_told is not None:
             self.on_told(what, value)
-
-    def bind(self, *, interrupt: Callable[[], None], on_permission: Callable[[], None]) -> None:
-        self._interrupter = interrupt
-        self._on_permission = on_permission
 
     def mark_interrupted(self) -> None:
         self._interrupted = True

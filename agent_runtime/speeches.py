@@ -8,6 +8,7 @@ events are kept back, and its tools wait. `adopt` puts it into the queue, `disca
 """
 
 import asyncio
+from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,9 @@ class Speeches:
         self._held_back: tuple[Reply, ChatMessage] | None = None
         """The user's turn whose reply was not heard yet: final only when it is, so that the user may go on."""
         self._prepared: Reply | None = None
+        self._standby: Reply | None = None
+        self._context = copy_context()
+        """Of the session, as no turn of the user's is begun by a task of the application's."""
 
     @property
     def current(self) -> SpeechHandle | None:
@@ -72,18 +76,18 @@ class Speeches:
     ) -> Reply:
         agent = self._conversation.current_agent
         self.begun += 1
-        handle = SpeechHandle(
+        reply = self._standing_by(agent) if request.is_turn else None
+        if reply is None:
+            reply = Reply(self._conversation, agent)
+        reply.request = request
+        reply.handle = SpeechHandle(
             f"speech_{self.begun}",
             source=source,
             turn=turn,
             allow_interruptions=agent.allow_interruptions if allowed is None else allowed,
             priority=priority,
-        )
-        reply = Reply(self._conversation, agent, handle, request)
-        guarded = self._conversation.guarded
-        handle.bind(
-            interrupt=partial(guarded, self._interrupt, reply),
-            on_permission=partial(guarded, self._conversation.permission_changed, handle),
+            interrupt=partial(self._conversation.guarded, self._interrupt, reply),
+            on_permission=partial(self._conversation.guarded, self._permission_changed, reply),
         )
         return reply
 
@@ -111,7 +115,7 @@ class Speeches:
     def _place(self, priority: int) -> int:
         """Behind all that are as urgent, and behind what has begun to be made."""
         for place, other in enumerate(self.queue):
-            if other.handle.priority < priority and not (place == 0 and other.task is not None):
+            if other.handle.priority < priority and not (place == 0 and other.begun):
                 return place
         return len(self.queue)
 
@@ -122,14 +126,18 @@ class Speeches:
         for reply in tuple(self.queue):
             if reply.waits:
                 continue
-            if reply.task is None and (place == 0 or reply.request.is_said_as_it_stands):
+            if not reply.begun and (place == 0 or reply.request.is_said_as_it_stands):
                 self._start(reply)
             place += 1
             if place == 2:
                 return
 
     def _start(self, reply: Reply) -> None:
-        reply.task = self._conversation.spawn(self._run(reply), name=reply.handle.id)
+        reply.begun = True
+        if reply.task is None:
+            reply.task = self._conversation.spawn(self._run(reply), name=reply.handle.id)
+        else:
+            reply.go()
         # Not a `finally` in the task: one that is cancelled before its first step has none.
         reply.task.add_done_callback(partial(self._conversation.guarded, self._done, reply))
 
@@ -144,6 +152,24 @@ class Speeches:
                 self._conversation.failed("reply", reply.handle.id, error)
             return error
         return None
+
+    # One that stands by
+
+    def stand_by(self) -> None:
+        """Let the tasks of the next answer begin, which wait for the turn that it is an answer to."""
+        conversation = self._conversation
+        agent, standby = conversation.current_agent, self._standby
+        if not (conversation.is_open and conversation.machine.has_recogniser) or (standby and standby.agent is agent):
+            return
+        if standby is not None and standby.task is not None:
+            standby.task.cancel()
+        reply = self._standby = Reply(conversation, agent)
+        reply.stand_by()
+        reply.task = conversation.spawn(self._run(reply), name="standby", context=self._context.copy())
+
+    def _standing_by(self, agent: Agent) -> Reply | None:
+        reply, self._standby = self._standby, None
+        return reply if reply is not None and reply.agent is agent else None
 
     # Making one ahead
 
@@ -221,6 +247,7 @@ class Speeches:
             self._conversation.tell(signals.AgentStopped(clock.now(), more=False))
         self._advance()
         self._conversation.wake_playout()
+        self.stand_by()
 
     def cancel(self, reply: Reply) -> None:
         """End a speech here: its sound in this very call, its tasks as soon as they can."""
@@ -228,9 +255,9 @@ class Speeches:
             return
         reply.handle.mark_interrupted()
         self._cut(reply)
-        if reply.task is None:
+        if not reply.begun:
             self._over(reply, None)
-        else:
+        if reply.task is not None:
             reply.task.cancel()
 
     def cancel_all(self, *, force: bool = True) -> None:
@@ -264,6 +291,9 @@ class Speeches:
         for reply in ended:
             self._conversation.guarded(self._interrupt, reply)
         return [reply.handle for reply in ended]
+
+    def _permission_changed(self, reply: Reply) -> None:
+        self._conversation.permission_changed(reply.handle)
 
     def _interrupt(self, reply: Reply) -> None:
         conversation = self._conversation
@@ -403,12 +433,6 @@ class Speeches:
         current = self._conversation.playout.current if self._conversation.playout is not None else None
         found = self._spoken(current) if current is not None else None
         return found[0] if found is not None else None
-
-    @property
-    def heard_now(self) -> str:
-        """What was heard of the utterance that sounds."""
-        playout = self._conversation.playout
-        return playout.heard_now if playout is not None else ""
 
     @property
     def speaking_id(self) -> str:

@@ -368,11 +368,12 @@ class Playout:
         utterance = self._floor.next_utterance()
         if utterance is None or self._held:
             return
-        if utterance.spent:  # it never had any sound
-            utterance.end(cut=False)
-            self._floor.utterance_over(utterance, 0.0, utterance.all_heard(), cut=False)
-            self._begin()
-        elif not utterance.starved and self._floor.may_start():
+        if not utterance.has_sound:
+            if utterance.spent:  # it never had any
+                utterance.end(cut=False)
+                self._floor.utterance_over(utterance, 0.0, utterance.all_heard(), cut=False)
+                self._begin()
+        elif self._floor.may_start():
             self._current = utterance
             queued = self.sink.queued_samples
             self._base = self.sink.played_samples + queued

@@ -161,7 +161,9 @@ class PhraseSplitter:
             self._words += 1.0
         else:
             ending = self._ending(word, at_line_end)
-            if not word.startswith(("```", "~~~")):
+            if word[:1].isalnum() and word.isascii():
+                self._words += 1.0
+            elif not word.startswith(("```", "~~~")):
                 self._words += count(word)
         if not self._words:
             return chars >= _UNBROKEN_CHARS

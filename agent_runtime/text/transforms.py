@@ -154,8 +154,8 @@ _INLINE = re.compile(
     r"|(?P<mark>\*{1,3}|(?<!_)_{1,3}(?!_)|~~)",
     re.IGNORECASE,
 )
-_ANY_MARK = re.compile(r"[\\`*_~\[\]<&]")
-"""What everything in `_INLINE` has at least one of."""
+_ANY_MARK = re.compile(r"[\\`*_~\[\]<&\n]")
+"""What everything in `_INLINE` has at least one of, and the end of a line."""
 _BOLD_INSIDE = re.compile(
     r"(?<=[^\W\d_])(\*\*)(?=[^\s*\d])([^*\n]+)(?<=\S)\1|(\*\*)(?=[^\s*\d])([^*\n]+)(?<=\S)\3(?=[^\W\d_])"
 )
@@ -182,6 +182,9 @@ class MarkdownFilter:
         self._open: dict[str, int] = {}  # emphasis: how many of each mark wait for their end
 
     def __call__(self, text: str) -> str:
+        if (text[:1].isalpha() or not self._line_start) and not _ANY_MARK.search(text):  # most phrases
+            self._line_start = False
+            return text
         first, *lines = text.split("\n")
         whole = self._line_start  # whether what comes next is a line from its start
         kept = [self._line(first) if whole else self._rest_of_line(first)]

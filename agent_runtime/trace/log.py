@@ -89,13 +89,12 @@ class EventLog:
     def append(self, event: Event) -> None:
         self._appended += 1
         self.recent.append(event)
-        self._undelivered.append(event)
         if self._delivering:
+            self._undelivered.append(event)
             return
         self._delivering = True
         try:
-            while self._undelivered:
-                event = self._undelivered.popleft()
+            while True:
                 self.delivered += 1
                 told = self._by_kind.get(type(event))
                 for subscriber in told if told is not None else self._told_of(type(event)):
@@ -103,6 +102,9 @@ class EventLog:
                         subscriber(event)
                     except Exception:
                         _logger.exception("A subscriber to the event log failed on %s", event.type)
+                if not self._undelivered:
+                    return
+                event = self._undelivered.popleft()
         finally:
             self._delivering = False
 
