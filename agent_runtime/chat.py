@@ -183,6 +183,7 @@ _KINDS: dict[str, type[ChatItem]] = {
     kind.type: kind for kind in (ChatMessage, FunctionCall, FunctionCallOutput, AgentHandoff)
 }
 _created_at = attrgetter("created_at")
+_SEVERAL = (list, tuple)
 
 
 class ChatContext:
@@ -245,13 +246,14 @@ class ChatContext:
 
     def insert(self, item: ChatItem | Sequence[ChatItem]) -> None:
         """Put each item behind all that are not younger."""
-        for each in item if isinstance(item, list | tuple) else (item,):
-            self._items.insert(self.find_insertion_index(created_at=each.created_at), each)
+        for each in item if isinstance(item, _SEVERAL) else (item,):
+            if not self._items or self._items[-1].created_at <= each.created_at:  # almost always
+                self._items.append(each)
+            else:
+                self._items.insert(self.find_insertion_index(created_at=each.created_at), each)
 
     def find_insertion_index(self, *, created_at: float) -> int:
-        """Where an item of that age belongs. Almost always at the end, which is looked at first."""
-        if not self._items or self._items[-1].created_at <= created_at:
-            return len(self._items)
+        """Where an item of that age belongs."""
         return bisect_right(self._items, created_at, key=_created_at)
 
     def get_by_id(self, item_id: str) -> ChatItem | None:

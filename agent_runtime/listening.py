@@ -24,6 +24,8 @@ MAX_FAILURES = 3
 
 BACKOFF_S = 0.5
 
+_FINAL, _INTERIM = SpeechEventType.FINAL_TRANSCRIPT, SpeechEventType.INTERIM_TRANSCRIPT
+
 
 class Listening:
     """Posts voice events and transcripts for as long as the caller is there.
@@ -136,8 +138,8 @@ class Listening:
             return bool(event.strip())
         if not isinstance(event, SpeechEvent):
             raise TypeError(f"it gave {event!r}; a recogniser gives SpeechEvents, or texts as finals")
-        is_final = event.type == SpeechEventType.FINAL_TRANSCRIPT
-        if not is_final and event.type != SpeechEventType.INTERIM_TRANSCRIPT:
+        is_final = event.type == _FINAL
+        if not is_final and event.type != _INTERIM:
             return False
         best = event.alternatives[0] if event.alternatives else None
         text = best.text.strip() if best is not None else ""

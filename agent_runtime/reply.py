@@ -277,7 +277,9 @@ class Reply:
         if ctx is None:
             return
         steps = self._conversation.max_tool_steps
-        for step in range(steps + 1):
+        step = -1
+        while True:
+            step += 1
             self.handle.num_steps = step + 1
             choice = self.request.tool_choice if step < steps else "none"
             llm = self.request.llm
@@ -351,16 +353,20 @@ class Reply:
                             deadline.pause()  # the synthesiser holds us back
                             await text.send(content)
                         if len(said) == 1:
-                            await clock.sleep(0)  # in a burst of text the first clause does not wait for the rest
-                    if tool_calls and self.is_ahead:
-                        deadline.pause()
-                        await self._final()
-                    if tool_calls and not may_call:
-                        raise _TooManySteps(tool_calls[0].name, self._conversation.max_tool_steps)
-                    for call in map(self._conversation.tools.numbered, tool_calls):
-                        calls.append(_Call(call, self._start_tool(call, step)))  # noqa: PERF401  # kept where one fails
+                            await clock.others_first()  # in a burst of text the first clause does not wait for the rest
+                    if tool_calls:
+                        if self.is_ahead:
+                            deadline.pause()
+                            await self._final()
+                        if not may_call:
+                            raise _TooManySteps(tool_calls[0].name, self._conversation.max_tool_steps)
+                        for call in map(self._conversation.tools.numbered, tool_calls):
+                            calls.append(_Call(call, self._start_tool(call, step)))  # noqa: PERF401  # kept where one fails
                     if content or tool_calls or extra:
                         deadline.restart()
+                if text is not None:
+                    text.close()
+                    await clock.others_first()  # the last words are spoken before all is tidied up
             if first and not step and type(agent).llm_node is Agent.llm_node and not self.is_ahead:
                 self._conversation.fell_short("llm", f"The language model of '{agent.id}' gave an empty answer.")
                 self._apologize(group, step)

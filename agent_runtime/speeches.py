@@ -405,7 +405,10 @@ class Speeches:
     @property
     def is_due(self) -> bool:
         """Whether anything is to be said yet."""
-        return any(not reply.handle.interrupted and not reply.is_over for reply in self.queue)
+        for reply in self.queue:  # noqa: SIM110  # to leave a generator early is an exception
+            if not (reply.handle.interrupted or reply.is_over):
+                return True
+        return False
 
     def of(self, agent: Agent) -> bool:
         """Whether a speech of this agent is under way."""

@@ -97,12 +97,11 @@ class _Recognition(RecognizeStream):
 
     async def recognize(self, audio: AsyncIterator[AudioFrame]) -> AsyncIterator[SpeechEvent]:
         words = [SpeechData(WORDS)]
+        kinds = {"words": SpeechEventType.INTERIM_TRANSCRIPT, "final": SpeechEventType.FINAL_TRANSCRIPT}
         async for frame in audio:
             told = self._ear.word(frame)
-            if told == "words":
-                yield SpeechEvent(SpeechEventType.INTERIM_TRANSCRIPT, words)
-            elif told == "final":
-                yield SpeechEvent(SpeechEventType.FINAL_TRANSCRIPT, words)
+            if told is not None:
+                yield SpeechEvent(kinds[told], words)
 
 
 class _Model(LLM):

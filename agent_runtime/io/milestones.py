@@ -20,10 +20,10 @@ class Milestones:
         loop = asyncio.get_running_loop()
         self.begun: asyncio.Future[None] = loop.create_future()
         self.over: asyncio.Future[None] = loop.create_future()
-        for event in session.log.recent:
-            self._look(event)
         if session.history.items:
             _done(self.begun)
+        if session.log.last is not None:
+            self._look(session.log.last)
         self._unsubscribe = session.log.subscribe(self._look)
 
     def __enter__(self) -> Self:

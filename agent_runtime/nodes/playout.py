@@ -86,7 +86,8 @@ class Utterance:
             self._ledger.said(frame.text, frame.text if frame.spoken is None else frame.spoken)
         if frame.data:
             self.empty = False
-            self._ledger.samples(round(frame.samples_per_channel * self._rate / frame.sample_rate), frame.words)
+            samples, rate = frame.samples_per_channel, frame.sample_rate
+            self._ledger.samples(samples if rate == self._rate else round(samples * self._rate / rate), frame.words)
             self._pcm += self._at_our_rate(frame)
             self.on_sound()
         if self._unplayed > AHEAD_S * self._rate:
@@ -389,7 +390,7 @@ class Playout:
             return 0
         frame = int(FRAME_S * sink.sample_rate)
         room = int(LEAD_S * sink.sample_rate) - queued
-        pcm = utterance.take(max(0, room // frame * frame))
+        pcm = utterance.take(room // frame * frame) if room >= frame else b""
         if not pcm:
             return 0
         samples = len(pcm) // 2

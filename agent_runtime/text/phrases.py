@@ -62,8 +62,6 @@ _BREAK = re.compile(
     rf"\s|(?=[^\s{_UNSPACED}{_CLOSERS}])"
     rf"(?:(?<=[{_UNSPACED}])|(?<=[{_UNSPACED}][{_CLOSERS}])|(?<=[{_UNSPACED}][{_CLOSERS}][{_CLOSERS}]))"
 )
-_SPACE = re.compile(r"\s")
-"""All that `_BREAK` finds in text of ASCII, found sooner."""
 _TRAILING = re.compile(rf"[{_CLOSERS}]+$")
 _PLAIN_ENDS = ".,?!;:"
 _SENTENCE_MARKS = tuple("!?。！？।॥۔؟")
@@ -122,13 +120,17 @@ class PhraseSplitter:
         """Take a token; return the phrases that it completes."""
         text, start = self._text + text, 0
         phrases: list[Phrase] = []
-        breaks = _SPACE if text.isascii() else _BREAK
+        plain = text.isascii() and text.isprintable()  # then a space is all that there is to find
         while True:
             limit = start + _UNBROKEN_CHARS
-            if found := breaks.search(text, self._seen, limit + 1):
-                cut = found.end()
-                self._seen = max(cut, found.start() + 1)
-                ends = self._judge(text[self._word : found.start()], found[0] == "\n", cut - start)
+            if plain:
+                found = text.find(" ", self._seen, limit + 1)
+                cut = found + 1
+            else:
+                found, cut = place.span() if (place := _BREAK.search(text, self._seen, limit + 1)) else (-1, 0)
+            if found >= 0:
+                self._seen = max(cut, found + 1)
+                ends = self._judge(text[self._word : found], text[found:cut] == "\n", cut - start)
             elif len(text) > limit:
                 cut = self._seen = _between_characters(text, limit)
                 ends = True

@@ -154,7 +154,7 @@ _INLINE = re.compile(
     r"|(?P<mark>\*{1,3}|(?<!_)_{1,3}(?!_)|~~)",
     re.IGNORECASE,
 )
-_ANY_MARK = re.compile(r"[\\`*_~\[\]<&\n]")
+_MARKS = frozenset("\\`*_~[]<&\n")
 """What everything in `_INLINE` has at least one of, and the end of a line."""
 _BOLD_INSIDE = re.compile(
     r"(?<=[^\W\d_])(\*\*)(?=[^\s*\d])([^*\n]+)(?<=\S)\1|(\*\*)(?=[^\s*\d])([^*\n]+)(?<=\S)\3(?=[^\W\d_])"
@@ -182,7 +182,7 @@ class MarkdownFilter:
         self._open: dict[str, int] = {}  # emphasis: how many of each mark wait for their end
 
     def __call__(self, text: str) -> str:
-        if (text[:1].isalpha() or not self._line_start) and not _ANY_MARK.search(text):  # most phrases
+        if (text[:1].isalpha() or not self._line_start) and _MARKS.isdisjoint(text):  # most phrases
             self._line_start = False
             return text
         first, *lines = text.split("\n")
@@ -218,7 +218,7 @@ class MarkdownFilter:
         return self._inline(line[marker.end() :] if marker else line)
 
     def _inline(self, text: str) -> str:
-        if not _ANY_MARK.search(text):  # most phrases; the search below looks at every place in them
+        if _MARKS.isdisjoint(text):  # most phrases; the search below looks at every place in them
             return text
         return _INLINE.sub(self._without, _BOLD_INSIDE.sub(r"\2\4", text))
 

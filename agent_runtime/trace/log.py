@@ -44,11 +44,12 @@ class EventLog:
     The order is the order of appending. `at` may step back a little between two events: what a device tells
     afterwards (when playback began) is stamped with the moment it is about.
 
-    Only the `recent` last events are kept. Who wants them all subscribes, or reads the file (`read_events`).
+    Only the `last` event is kept: to let go of older ones would cost more than all else in here. Who wants them all
+    subscribes, or reads the file (`read_events`).
     """
 
-    def __init__(self, *, recent: int = 64) -> None:
-        self.recent: deque[Event] = deque(maxlen=recent)
+    def __init__(self) -> None:
+        self.last: Event | None = None
         self._subscribers: tuple[tuple[Subscriber, tuple[type[Event], ...]], ...] = ()
         self._by_kind: dict[type[Event], tuple[Subscriber, ...]] = {}
         self._undelivered: deque[Event] = deque()
@@ -88,7 +89,7 @@ class EventLog:
 
     def append(self, event: Event) -> None:
         self._appended += 1
-        self.recent.append(event)
+        self.last = event
         if self._delivering:
             self._undelivered.append(event)
             return

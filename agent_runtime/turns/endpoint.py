@@ -44,7 +44,7 @@ class Endpoint(Facts):
     @property
     def deadline(self) -> float | None:
         """When the next `Tick` is due."""
-        return min(self._timers.values(), default=None)
+        return min(self._timers.values()) if self._timers else None
 
     @property
     def _is_no_turn(self) -> bool:

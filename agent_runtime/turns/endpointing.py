@@ -65,8 +65,11 @@ class Estimates:
 
     def lag(self, seconds: float) -> None:
         """A final came so long after the last voiced sample that it covers; negative where it came before."""
-        if not isnan(seconds):
-            self._lags.add(min(max(0.0, seconds), self.options.max_delay))
+        if not 0.0 <= seconds <= self.options.max_delay:
+            if isnan(seconds):
+                return
+            seconds = min(max(0.0, seconds), self.options.max_delay)
+        self._lags.add(seconds)
 
     def min_delay(self, probability: float | None = None) -> float:
         """How long after the last voiced sample to commit, in s.

@@ -117,6 +117,10 @@ class State(StrEnum):
     HELD = "held"
 
 
+_REPLY_PENDING, _AGENT_SPEAKING = State.REPLY_PENDING, State.AGENT_SPEAKING
+"""Before Python 3.12 it takes 0.2 µs to find a member in its class, and an answer waits."""
+
+
 class TurnMachine(Endpoint):
     """The state of one conversation's floor.
 
@@ -137,7 +141,7 @@ class TurnMachine(Endpoint):
     @property
     def floor_is_free(self) -> bool:
         """Whether a new speech of the agent may begin to sound: nobody has the floor, or a noise without words has it."""
-        return self.state in (State.REPLY_PENDING, State.AGENT_SPEAKING) or self.is_quiet
+        return self.state is _REPLY_PENDING or self.state is _AGENT_SPEAKING or self.is_quiet
 
     @property
     def is_quiet(self) -> bool:
@@ -280,7 +284,7 @@ class TurnMachine(Endpoint):
         self._drop_words()
 
     def _give_floor_to_agent(self) -> None:
-        self._go(State.AGENT_SPEAKING if self.agent_audible else State.REPLY_PENDING)
+        self._go(_AGENT_SPEAKING if self.agent_audible else _REPLY_PENDING)
 
     def _no_words(self, at: float) -> None:
         since = self._last_voiced if self._last_voiced is not None else at
@@ -343,7 +347,7 @@ class TurnMachine(Endpoint):
     # The agent's turn.
 
     def _reply_planned(self, event: ReplyPlanned) -> None:
-        self._go(State.REPLY_PENDING)
+        self._go(_REPLY_PENDING)
 
     def _agent_starts(self, event: AgentStarted) -> None:
         self._go(State.AGENT_SPEAKING)

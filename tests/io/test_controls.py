@@ -29,6 +29,7 @@ class Desk:
     out: io.StringIO
     keys: Channel[str]
     quits: list[str]
+    commits: list[Any]
 
     async def press(self, *keys: str) -> None:
         for key in keys:
@@ -56,7 +57,8 @@ def at_desk(use: Callable[[Desk], Any], *lines: Line, start: bool = True) -> Des
         out = io.StringIO()
         view = TerminalView(out, live=True, color=False, width=200)
         session.log.subscribe(view)
-        desk = Desk(session, Microphone(), view, out, Channel(100), [])
+        desk = Desk(session, Microphone(), view, out, Channel(100), [], [])
+        session.log.subscribe(desk.commits.append, events.TurnCommitted)
         controls = SessionControls(session, desk.microphone, lambda: desk.quits.append("quit"))
         if start:
             await session.start(Agent(instructions="Answer."), input=caller, output=ClockSink())
@@ -99,7 +101,7 @@ def test_space_takes_the_floor_and_ends_the_turn() -> None:
         assert desk.microphone.muted
         assert "push to talk, space begins" in desk.foot
         await clock.sleep_until(3.45)
-        commits = [e for e in desk.session.log.recent if isinstance(e, events.TurnCommitted)]
+        commits = desk.commits
         assert [(e.transcript, round(e.at, 2)) for e in commits] == [("what time is it", 3.4)]  # the reading
         await desk.press("m")  # back to an open microphone
         assert not desk.microphone.muted
@@ -116,7 +118,7 @@ def test_while_one_talks_silence_ends_no_turn() -> None:
         modes = [desk.session.turn_handling.turn_detection]
         await desk.press(" ")
         await clock.sleep(0.1)
-        commits = [e for e in desk.session.log.recent if isinstance(e, events.TurnCommitted)]
+        commits = desk.commits
         assert [e.transcript for e in commits] == ["what time is it in rome"]
         modes += [desk.session.turn_handling.turn_detection]
         await desk.press(" ", "m")  # m ends the turn too, and gives the floor back to silence

@@ -84,11 +84,12 @@ def test_a_subscriber_that_is_cancelled_leaves_the_log_usable() -> None:
     assert [event.at for event in seen] == [2.0]
 
 
-def test_only_the_last_events_are_kept() -> None:
-    log = EventLog(recent=3)
+def test_only_the_last_event_is_kept() -> None:
+    log = EventLog()
+    assert log.last is None
     for i in range(10):
         log.append(InputEnded(at=float(i)))
-    assert [event.at for event in log.recent] == [7.0, 8.0, 9.0]
+    assert log.last == InputEnded(at=9.0)
     assert len(log) == 10
 
 
