@@ -67,6 +67,10 @@ _PLAIN_ENDS = ".,?!;:"
 _SENTENCE_MARKS = tuple("!?。！？।॥۔؟")
 _CLAUSE_MARKS = tuple(",;:，、；：،؛—–")
 _MARKS = (".", "…", *_SENTENCE_MARKS, *_CLAUSE_MARKS)
+_ENDINGS: dict[str, Ending] = {
+    **dict.fromkeys((".", *_SENTENCE_MARKS), "sentence"),
+    **dict.fromkeys(_CLAUSE_MARKS, "clause"),
+}
 _DASHES = frozenset(("-", "--", "–", "—"))
 _BLOCK = re.compile(r"[-*+•]$|\d{1,3}[.)]$|#{1,6}$|>|\||```|~~~")
 """The first word of a line that stands for itself."""
@@ -190,13 +194,12 @@ class PhraseSplitter:
         return "sentence" if stands_alone else "clause"
 
     def _punctuation(self, word: str, before: str) -> Ending:
-        if word.endswith("."):
-            return "sentence" if self._is_full_stop(word) else "word"
-        if word.endswith(_SENTENCE_MARKS):
-            return "sentence"
+        end = word[-1:]
+        if end == "." and not self._is_full_stop(word):
+            return "word"
         if word in _DASHES:
             return "word" if self._new_line or before[-1:].isdigit() else "clause"  # a bullet, a minus
-        return "clause" if word.endswith(_CLAUSE_MARKS) else "word"
+        return _ENDINGS.get(end, "word")
 
     def _is_full_stop(self, word: str) -> bool:
         if word.endswith("..") or (self._new_line and _BLOCK.match(word)):
