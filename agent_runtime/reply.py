@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncIterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from agent_runtime import clock
 from agent_runtime.agent import Agent, call_node, staying
@@ -69,7 +69,12 @@ class Request:
     chat_ctx: ChatContext | None = None
     llm: LLM | str | None = None
 
-    def __post_init__(self) -> None:
+    def checked(self) -> Self:
+        """Itself, where it came from the application.
+
+        Raises:
+            UsageError: something in it is of another kind.
+        """
         text, message = self.text, self.user_message
         if text is not None and not isinstance(text, str | AsyncIterable):
             raise UsageError(f"say() takes a text or an async iterable of texts, not {text!r}.")
@@ -82,6 +87,7 @@ class Request:
                 f"tool_choice is {self.tool_choice!r}; it is 'auto', 'required', 'none', or names a tool: "
                 '{"type": "function", "function": {"name": "..."}}.'
             )
+        return self
 
     @property
     def is_said_as_it_stands(self) -> bool:

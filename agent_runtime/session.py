@@ -447,7 +447,7 @@ class AgentSession(Generic[Userdata]):
         """
         if text is None:
             raise UsageError("say() takes a text or an async iterable of texts, not None.")
-        request = Request(text=text, audio=audio, add_to_chat_ctx=add_to_chat_ctx)
+        request = Request(text=text, audio=audio, add_to_chat_ctx=add_to_chat_ctx).checked()
         return self._started_conversation.speeches.speak(
             "say",
             request,
@@ -484,7 +484,7 @@ class AgentSession(Generic[Userdata]):
             tool_choice=tool_choice,
             chat_ctx=chat_ctx,
             llm=self.models.llm_of(self.current_agent, llm) if llm is not None else None,
-        )
+        ).checked()
         return self._started_conversation.speeches.speak(
             "generate_reply",
             request,

@@ -8,7 +8,7 @@ events are kept back, and its tools wait. `adopt` puts it into the queue, `disca
 """
 
 import asyncio
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -135,11 +135,14 @@ class Speeches:
     def _start(self, reply: Reply) -> None:
         reply.begun = True
         if reply.task is None:
-            reply.task = self._conversation.spawn(self._run(reply), name=reply.handle.id)
+            self._spawn(reply, reply.handle.id)
         else:
             reply.go()
+
+    def _spawn(self, reply: Reply, name: str, context: Context | None = None) -> None:
+        task = reply.task = self._conversation.spawn(self._run(reply), name=name, context=context)
         # Not a `finally` in the task: one that is cancelled before its first step has none.
-        reply.task.add_done_callback(partial(self._conversation.guarded, self._done, reply))
+        task.add_done_callback(partial(self._conversation.guarded, self._done, reply), context=context)
 
     async def _run(self, reply: Reply) -> BaseException | None:
         try:
@@ -165,11 +168,12 @@ class Speeches:
             standby.task.cancel()
         reply = self._standby = Reply(conversation, agent)
         reply.stand_by()
-        reply.task = conversation.spawn(self._run(reply), name="standby", context=self._context.copy())
+        self._spawn(reply, "standby", self._context.copy())
 
     def _standing_by(self, agent: Agent) -> Reply | None:
         reply, self._standby = self._standby, None
-        return reply if reply is not None and reply.agent is agent else None
+        fits = reply is not None and reply.agent is agent and reply.task is not None and not reply.task.done()
+        return reply if fits else None
 
     # Making one ahead
 
@@ -232,7 +236,8 @@ class Speeches:
     # Ending
 
     def _done(self, reply: Reply, task: "asyncio.Task[BaseException | None]") -> None:
-        self._over(reply, None if task.cancelled() else task.result())
+        if reply.begun:  # one that stood by in vain was nobody's
+            self._over(reply, None if task.cancelled() else task.result())
 
     def _over(self, reply: Reply, error: BaseException | None) -> None:
         self._cut(reply)  # what a task that failed has left
@@ -406,7 +411,7 @@ class Speeches:
     def is_due(self) -> bool:
         """Whether anything is to be said yet."""
         for reply in self.queue:  # noqa: SIM110  # to leave a generator early is an exception
-            if not (reply.handle.interrupted or reply.is_over):
+            if not reply.handle.interrupted and not (reply.complete and reply.is_over):
                 return True
         return False
 

@@ -81,8 +81,9 @@ class Utterance:
         if self.cut:
             return
         if frame.text is not None:
+            if self._told:
+                self._ledger.phrase_done()
             self._told = True
-            self._ledger.phrase_done()
             self._ledger.said(frame.text, frame.text if frame.spoken is None else frame.spoken)
         if frame.data:
             self.empty = False
