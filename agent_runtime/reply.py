@@ -8,6 +8,7 @@ Cancelling the reply's task ends the tree. Tools are not in it: a tool that has 
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -167,16 +168,17 @@ class Reply:
 
     def go(self) -> None:
         """`handle` and `request` are there."""
-        if self._go is not None:
+        if self._go is not None and not self._go.done():
             self._go.set_result(None)
 
     async def _wait_to_go(self, group: asyncio.TaskGroup) -> None:
-        speeches = self._conversation.speeches
-        kind = type(self.agent)  # an agent's own nodes are called when there is something to say
-        own = kind.tts_node is not Agent.tts_node or kind.transcription_node is not Agent.transcription_node
-        if not own and speeches.has_voice:
-            self._line = Channel(TEXT_AHEAD), speeches.new_utterance()
-            self._give_voice(group, *self._line)
+        speeches, nodes = self._conversation.speeches, (self.agent.tts_node, self.agent.transcription_node)
+        # An agent's own are called when there is something to say, and what is wrong with a voice is told then.
+        if [getattr(node, "__func__", None) for node in nodes] == [Agent.tts_node, Agent.transcription_node]:
+            with contextlib.suppress(Exception):
+                if speeches.has_voice:
+                    self._line = Channel(TEXT_AHEAD), speeches.new_utterance()
+                    self._give_voice(group, *self._line)
         assert self._go is not None
         await self._go
 
@@ -496,6 +498,9 @@ class Reply:
                     text.restart()
             broken = False
         except Exception as error:
+            if not self.begun:  # it stood by: another one will be made, and say what is wrong
+                self._line = None
+                return
             if self.is_ahead:
                 raise
             if isinstance(error, TimeoutError) and deadline.expired:

@@ -283,9 +283,11 @@ class AgentSession(Generic[Userdata]):
                 for name, ear in self._ear_tasks(conversation, agent):
                     self._spawn(ear, name=name)
                 self._started.set_result(None)
-                await self._stop.wait()
-                await self._wind_up(conversation)
-                conversation.end()
+                try:
+                    await self._stop.wait()
+                    await self._wind_up(conversation)
+                finally:
+                    conversation.end()
                 for task in self._tasks:
                     task.cancel()
         except BaseExceptionGroup as errors:
@@ -301,7 +303,11 @@ class AgentSession(Generic[Userdata]):
     ) -> asyncio.Task[Any]:
         """Start a task that lives no longer than the session."""
         assert self._group is not None, "no task group before start()"
-        task = self._group.create_task(work, name=name, context=context)
+        try:
+            task = self._group.create_task(work, name=name, context=context)
+        except RuntimeError:  # it is ending with an error
+            work.close()
+            raise
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

@@ -140,7 +140,8 @@ class Speeches:
             reply.go()
 
     def _spawn(self, reply: Reply, name: str, context: Context | None = None) -> None:
-        task = reply.task = self._conversation.spawn(self._run(reply), name=name, context=context)
+        own = context.copy() if context is not None else None
+        task = reply.task = self._conversation.spawn(self._run(reply), name=name, context=own)
         # Not a `finally` in the task: one that is cancelled before its first step has none.
         task.add_done_callback(partial(self._conversation.guarded, self._done, reply), context=context)
 
@@ -151,7 +152,7 @@ class Speeches:
             error: BaseException = failure
             while isinstance(error, BaseExceptionGroup):
                 error = error.exceptions[0]
-            if not reply.is_ahead:
+            if reply.begun and not reply.is_ahead:
                 self._conversation.failed("reply", reply.handle.id, error)
             return error
         return None
@@ -162,13 +163,17 @@ class Speeches:
         """Let the tasks of the next answer begin, which wait for the turn that it is an answer to."""
         conversation = self._conversation
         agent, standby = conversation.current_agent, self._standby
-        if not (conversation.is_open and conversation.machine.has_recogniser) or (standby and standby.agent is agent):
+        wanted = conversation.is_open and not self.ended and conversation.machine.has_recogniser
+        if not wanted or (standby is not None and standby.agent is agent):
             return
         if standby is not None and standby.task is not None:
             standby.task.cancel()
         reply = self._standby = Reply(conversation, agent)
         reply.stand_by()
-        self._spawn(reply, "standby", self._context.copy())
+        try:
+            self._spawn(reply, "standby", self._context)
+        except RuntimeError:  # the session is ending with an error, and its task group takes nothing any more
+            self._standby = None
 
     def _standing_by(self, agent: Agent) -> Reply | None:
         reply, self._standby = self._standby, None

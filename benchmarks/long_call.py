@@ -114,7 +114,7 @@ def count(report: Report) -> None:
     report.title("Counted")
     turns = 20
     idle, busy, size, lines = virtual.run(_count(turns))
-    report.say(f"tasks of a session with nobody speaking: {idle}; while it answers: {busy}, so {busy - idle} a reply")
+    report.say(f"tasks of a session with nobody speaking: {idle}, the next answer's included; while it answers: {busy}")
     report.say(f"log: {size / turns:.0f} bytes and {lines / turns:.1f} events a turn")
 
 

@@ -5,10 +5,12 @@ from collections.abc import AsyncIterable, AsyncIterator, Coroutine
 from contextvars import ContextVar
 from typing import Any
 
+import pytest
+
 from agent_runtime import Agent, AgentSession, RunContext, clock, function_tool
 from agent_runtime.audio.frame import AudioFrame
 from agent_runtime.chat import ChatContext
-from agent_runtime.events import PlaybackStarted, TurnCommitted
+from agent_runtime.events import Close, Error, PlaybackStarted, TurnCommitted
 from agent_runtime.llm import LLMStream
 from agent_runtime.testing.scripted import Call, Line, ScriptedLLM, ScriptedTTS
 from agent_runtime.tools import ToolChoice
@@ -126,3 +128,58 @@ def test_what_sounds_is_interrupted_and_the_next_turn_answered() -> None:
     lines = [*HELLO, Line(2.5, "no wait stop", 0.8), Line(6.0, "hello again", 0.6)]
     told = call(lines, {"*": "This is a rather long answer that goes on and on and on."}, until=12.0)
     assert [role for role, _ in told.said] == ["user", "assistant"] * 3
+
+
+def test_a_session_that_is_cancelled_while_the_agent_speaks_ends_and_starts_nothing() -> None:
+    """As where the application's main coroutine raises, or at Ctrl-C: a coroutine that is never awaited is a warning."""
+    ended: list[bool] = []
+
+    async def then(session: AgentSession[Any]) -> None:
+        await clock.sleep_until(2.6)
+        assert session.agent_state == "speaking"
+        assert session._main is not None
+        session._main.cancel()
+        done, _ = await asyncio.wait([session._main], timeout=30)
+        ended.append(bool(done))
+
+    told = call(HELLO, {"*": "This is a rather long answer that goes on and on for some time."}, then=then)
+    assert ended == [True]
+    assert told.session.last_error is None
+
+
+def test_a_voice_that_cannot_be_had_is_told_of_at_the_turn_and_ends_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+    async def then(session: AgentSession[Any]) -> None:
+        session.update_agent(Plain(tts="openai/gpt-4o-mini-tts"))
+
+    told = call(HELLO, then=then, until=6.0)
+    assert told.of(Close)[-1].reason == "user_initiated"
+    errors = told.of(Error)
+    assert errors
+    assert all("OPENAI_API_KEY" in error.message and error.at >= told.one(TurnCommitted).at for error in errors)
+
+
+def test_an_agent_that_hands_over_at_once_leaves_no_error() -> None:
+    class Router(Plain):
+        async def on_enter(self) -> None:
+            self.session.update_agent(Plain())
+
+    told = call(HELLO, agent=Router, until=6.0)
+    assert told.of(Error) == []
+    assert told.said == [("user", "hello"), ("assistant", "All right.")]
+
+
+def test_a_node_of_the_agents_own_may_be_set_on_the_object() -> None:
+    class Own(Plain):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tts_node = self.mine  # type: ignore[method-assign]
+
+        async def mine(self, text: AsyncIterable[str], model_settings: ModelSettings) -> AsyncIterator[AudioFrame]:
+            yield AudioFrame(bytes(960), 24_000)
+            async for frame in Agent.default.tts_node(self, text, model_settings):
+                yield frame
+
+    told = call(TWICE, agent=Own, until=9.0)
+    assert [text for role, text in told.said if role == "assistant"] == ["All right.", "All right."]
