@@ -303,11 +303,7 @@ class AgentSession(Generic[Userdata]):
     ) -> asyncio.Task[Any]:
         """Start a task that lives no longer than the session."""
         assert self._group is not None, "no task group before start()"
-        try:
-            task = self._group.create_task(work, name=name, context=context)
-        except RuntimeError:  # it is ending with an error
-            work.close()
-            raise
+        task = self._group.create_task(work, name=name, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

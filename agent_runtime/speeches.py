@@ -141,7 +141,12 @@ class Speeches:
 
     def _spawn(self, reply: Reply, name: str, context: Context | None = None) -> None:
         own = context.copy() if context is not None else None
-        task = reply.task = self._conversation.spawn(self._run(reply), name=name, context=own)
+        work = self._run(reply)
+        try:
+            task = reply.task = self._conversation.spawn(work, name=name, context=own)
+        except RuntimeError:  # the session is ending with an error, and its task group takes nothing any more
+            work.close()
+            raise
         # Not a `finally` in the task: one that is cancelled before its first step has none.
         task.add_done_callback(partial(self._conversation.guarded, self._done, reply), context=context)
 
@@ -172,7 +177,7 @@ class Speeches:
         reply.stand_by()
         try:
             self._spawn(reply, "standby", self._context)
-        except RuntimeError:  # the session is ending with an error, and its task group takes nothing any more
+        except RuntimeError:
             self._standby = None
 
     def _standing_by(self, agent: Agent) -> Reply | None:
