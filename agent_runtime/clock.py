@@ -32,12 +32,11 @@ def now() -> float:
 
 async def sleep(seconds: float) -> None:
     """Wait for `seconds` of loop time; zero or less gives the other tasks one round."""
-    await asyncio.sleep(seconds)
+    await (_others_first() if seconds <= 0 else asyncio.sleep(seconds))
 
 
 @types.coroutine
-def others_first() -> Generator[None, None, None]:
-    """Give the other tasks one round: ``await others_first()`` is `sleep(0)` in a third of the calls."""
+def _others_first() -> Generator[None, None, None]:
     yield
 
 

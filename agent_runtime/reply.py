@@ -361,7 +361,7 @@ class Reply:
                             deadline.pause()  # the synthesiser holds us back
                             await text.send(content)
                         if len(said) == 1:
-                            await clock.others_first()  # in a burst of text the first clause does not wait for the rest
+                            await clock.sleep(0)  # in a burst of text the first clause does not wait for the rest
                     if tool_calls:
                         if self.is_ahead:
                             deadline.pause()
@@ -374,7 +374,7 @@ class Reply:
                         deadline.restart()
                 if text is not None:
                     text.close()
-                    await clock.others_first()  # the last words are spoken before all is tidied up
+                    await clock.sleep(0)  # the last words are spoken before all is tidied up
             if first and not step and type(agent).llm_node is Agent.llm_node and not self.is_ahead:
                 self._conversation.fell_short("llm", f"The language model of '{agent.id}' gave an empty answer.")
                 self._apologize(group, step)

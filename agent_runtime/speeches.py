@@ -421,7 +421,7 @@ class Speeches:
     def is_due(self) -> bool:
         """Whether anything is to be said yet."""
         for reply in self.queue:  # noqa: SIM110  # to leave a generator early is an exception
-            if not reply.handle.interrupted and not (reply.complete and reply.is_over):
+            if not reply.handle.interrupted and not reply.is_over:
                 return True
         return False
 

@@ -9,6 +9,5 @@ def skip_without(python: Path) -> None:
     """Skip a test that asks the interpreter of .venv-NAME, where that is not here."""
     if not python.exists():
         venv = python.parent.parent.name
-        pytest.skip(
-            reason=f"{venv} is not here; 'sh scripts/environments.sh {venv.removeprefix('.venv-')}' installs it."
-        )
+        command = f"sh scripts/environments.sh {venv.removeprefix('.venv-')}"
+        pytest.skip(reason=f"{venv} is not here; '{command}' installs it.")
